@@ -1,0 +1,64 @@
+/* dataset.h - the experiment's data formats, tokenised (REFERENCE §4, §6.3).
+ *
+ *     struct dataset_train train;
+ *     dataset_load_train(&train, job->train, limit, tokenizer, &template, pad_to_length, err);
+ *     train.pairs[i].ids, .n, .n_prompt
+ *
+ * train: `table||text` lines, plain or gzip. Inputs: one table a line (blank lines dropped). References:
+ * `id||table||text`, several an id, ids counting the inputs from 0. Errors name file and line. */
+#ifndef SWEEP_RUNNER_DATASET_H
+#define SWEEP_RUNNER_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "tokenizer.h"
+
+/* The experiment's texts around a table and its description; {table}, {text}, {eos} are replaced literally. */
+struct dataset_template {
+	const char *prompt; /* with {table}, maybe {eos} */
+	const char *target; /* with {text}, maybe {eos}; one more eos id always follows */
+	int32_t eos;        /* its id */
+	const char *eos_text;
+};
+
+struct dataset_pair {
+	const int32_t *ids; /* prompt then target; points into the dataset's one block */
+	uint32_t n;         /* all ids, after any cut */
+	uint32_t n_prompt;  /* labels are ids[n_prompt .. n-1] */
+	uint32_t pad;       /* columns of left padding before ids[0]: position of ids[i] is v + pad + i */
+};
+
+struct dataset_train {
+	struct dataset_pair *pairs;
+	size_t n;
+	int32_t *block;
+};
+
+/* limit 0 is all. pad_to_length 0: no pads, pair.pad = 0; else pad = max(0, pad_to_length - n) and pairs longer than
+ * pad_to_length are cut at the end (as the experiment did). A pair left without a label is an error with its line. */
+int dataset_load_train(struct dataset_train *train, const char *path, size_t limit, struct tokenizer *tok,
+                       const struct dataset_template *tmpl, size_t pad_to_length, struct err *err);
+void dataset_release_train(struct dataset_train *train);
+
+struct dataset_input {
+	char *table;
+	int32_t *ids; /* the rendered prompt */
+	size_t n;
+	char **references; /* texts; NULL without a reference file */
+	size_t n_references;
+};
+
+struct dataset_eval {
+	struct dataset_input *inputs;
+	size_t n;
+};
+
+/* references may be NULL. Every input must have at least one reference, no reference may be of an unknown id, and a
+ * reference's table must be its input's. limit 0 is all. */
+int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *references, size_t limit,
+                      struct tokenizer *tok, const struct dataset_template *tmpl, struct err *err);
+void dataset_release_eval(struct dataset_eval *eval);
+
+#endif

@@ -1,0 +1,77 @@
+/* main.c - sweep-runner JOBFILE: one job, then exit (DESIGN, invariant 1). Events go to standard output, the log to
+ * standard error. Exit status: 0 done, 2 bad input (never retried), 1 anything else.
+ *
+ * OMP_NUM_THREADS, set by the executor, is the number of threads; results do not depend on it. */
+#include <omp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/event.h"
+#include "base/job.h"
+#include "check.h"
+#include "decode.h"
+#include "gemm.h"
+#include "train.h"
+
+static double now_seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int run(const char *path, struct err *err)
+{
+	struct job job;
+	if (job_read(&job, path, err) < 0)
+		return -1;
+	int threads = omp_get_max_threads();
+	gemm_threads(threads);
+	struct event start = {.kind = EVENT_START, .threads = threads};
+	snprintf(start.text, sizeof start.text, "%s", gemm_arch());
+	event_send(&start);
+	int result = -1;
+	switch (job.kind) {
+	case JOB_CHECK:
+		result = check_run(&job, err);
+		break;
+	case JOB_TRAIN:
+		result = train_run(&job, err);
+		break;
+	case JOB_DECODE:
+		result = decode_run(&job, err);
+		break;
+	}
+	job_release(&job);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+		fprintf(argc == 2 ? stdout : stderr,
+		        "usage: sweep-runner JOBFILE\n\nRuns one job of a sweep; `sweep run` starts it. Events as JSON lines on "
+		        "standard output.\n");
+		return argc == 2 ? 0 : 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	double started = now_seconds();
+	struct err err = {0};
+	if (run(argv[1], &err) < 0) {
+		struct event e = {.kind = EVENT_ERROR, .error_kind = err.kind};
+		snprintf(e.text, sizeof e.text, "%s", err.text);
+		event_send(&e);
+		fprintf(stderr, "sweep-runner: %s\n", err.text);
+		return err.kind == ERR_INPUT || err.kind == ERR_USAGE ? 2 : 1;
+	}
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	struct event done = {.kind = EVENT_DONE, .seconds = now_seconds() - started, .peak_rss_kb = usage.ru_maxrss};
+	event_send(&done);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* err.h - how every fallible function reports: it returns 0 or -1 and fills a struct err with one plain sentence.
+ *
+ *     int dataset_open(struct dataset *d, const char *path, struct err *err)
+ *     {
+ *             int fd = open(path, O_RDONLY | O_CLOEXEC);
+ *             if (fd < 0)
+ *                     return err_errno(err, "cannot open %s", path);
+ *             ...
+ *             return err_at(err, path, line, 0, "expected `table||text`");
+ *     }
+ *
+ * The sentence says what was found, what was expected and, where that helps, what to do. No trailing full stop or
+ * newline, no "error:" in front; main adds "sweep: ". Nothing is allocated: a struct err lives on the caller's stack,
+ * starts as {0}, and is never NULL. */
+#ifndef SWEEP_BASE_ERR_H
+#define SWEEP_BASE_ERR_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum err_kind {
+	ERR_NONE = 0,
+	ERR_USAGE,     /* the command line */
+	ERR_INPUT,     /* a file or value that the user gave: retrying cannot help */
+	ERR_SYSTEM,    /* the machine: disk full, no permission, fork failed */
+	ERR_INTERNAL,  /* our mistake */
+};
+
+struct err {
+	enum err_kind kind;
+	char text[1200];
+};
+
+/* Each sets *err and returns -1, so that `return err_set(...)` is the idiom. */
+int err_set(struct err *err, enum err_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* ERR_INPUT with "file:line:column: " in front; line 0 or column 0 are left out. */
+int err_at(struct err *err, const char *file, size_t line, size_t column, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+/* The message, then ": " and strerror(errno). A missing file, a folder, no permission: ERR_INPUT; else ERR_SYSTEM. */
+int err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts context and ": " in front of what *err already says; keeps its kind. */
+int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The nearest of n names to word by edit distance (case-insensitive, at most about a third of the letters wrong), or
+ * NULL. For "unknown parameter `num_beam`; did you mean `num_beams`?" */
+const char *err_nearest(const char *word, const char *const *names, size_t n);
+
+/* A broken invariant of ours: says where and aborts (a worker that aborts is retried and its log kept). */
+#define BUG(...)                                                        \
+	do {                                                            \
+		fprintf(stderr, "BUG at %s:%d: ", __FILE__, __LINE__);  \
+		fprintf(stderr, __VA_ARGS__);                           \
+		fputc('\n', stderr);                                    \
+		abort();                                                \
+	} while (0)
+
+#endif

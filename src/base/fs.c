@@ -1,0 +1,195 @@
+/* fs.c - whole files or none; see fs.h. */
+#include "fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+char *fs_join(const char *dir, const char *name)
+{
+	if (name[0] == '/' || dir[0] == '\0')
+		return mem_strdup(name);
+	size_t n = strlen(dir);
+	return mem_printf("%s%s%s", dir, dir[n - 1] == '/' ? "" : "/", name);
+}
+
+char *fs_absolute(const char *path)
+{
+	if (path[0] == '/')
+		return mem_strdup(path);
+	char *here = getcwd(NULL, 0);
+	if (!here)
+		return mem_strdup(path);
+	char *whole = fs_join(here, strncmp(path, "./", 2) == 0 ? path + 2 : path);
+	free(here);
+	return whole;
+}
+
+bool fs_exists(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0;
+}
+
+bool fs_is_dir(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int fs_make_dirs(const char *path, struct err *err)
+{
+	char *copy = mem_strdup(path);
+	for (char *p = copy + 1;; p++) {
+		if (*p != '/' && *p != '\0')
+			continue;
+		char keep = *p;
+		*p = '\0';
+		if (mkdir(copy, 0777) < 0 && errno != EEXIST) {
+			err_errno(err, "cannot make the folder %s", copy);
+			free(copy);
+			return -1;
+		}
+		*p = keep;
+		if (!keep)
+			break;
+	}
+	free(copy);
+	if (!fs_is_dir(path))
+		return err_set(err, ERR_INPUT, "%s is in the way: a folder is needed there", path);
+	return 0;
+}
+
+void fs_remove_tree(const char *path)
+{
+	DIR *dir = opendir(path);
+	if (!dir) {
+		unlink(path);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		char *child = fs_join(path, e->d_name);
+		struct stat st;
+		if (lstat(child, &st) == 0 && S_ISDIR(st.st_mode))
+			fs_remove_tree(child);
+		else
+			unlink(child);
+		free(child);
+	}
+	closedir(dir);
+	rmdir(path);
+}
+
+/* fsync of the folder that holds path, so that a rename survives a power cut. */
+static int sync_parent(const char *path, struct err *err)
+{
+	char *parent = mem_strdup(path);
+	char *slash = strrchr(parent, '/');
+	if (slash == parent)
+		slash[1] = '\0';
+	else if (slash)
+		*slash = '\0';
+	int fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int bad = fd < 0 || fsync(fd) < 0;
+	if (bad)
+		err_errno(err, "cannot sync the folder %s", slash ? parent : ".");
+	if (fd >= 0)
+		close(fd);
+	free(parent);
+	return bad ? -1 : 0;
+}
+
+static int write_and_sync(const char *path, const void *bytes, size_t n, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return err_errno(err, "cannot write %s", path);
+	const char *p = bytes;
+	while (n) {
+		ssize_t done = write(fd, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0) {
+			err_errno(err, "cannot write %s", path);
+			close(fd);
+			return -1;
+		}
+		p += done;
+		n -= (size_t)done;
+	}
+	int bad = fsync(fd) < 0;
+	bad |= close(fd) < 0;
+	return bad ? err_errno(err, "cannot write %s", path) : 0;
+}
+
+int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err)
+{
+	char *scratch = mem_printf("%s.tmp.%ld", path, (long)getpid());
+	int result = write_and_sync(scratch, bytes, n, err);
+	if (result == 0 && rename(scratch, path) < 0)
+		result = err_errno(err, "cannot rename %s", scratch);
+	if (result < 0)
+		unlink(scratch);
+	else
+		result = sync_parent(path, err);
+	free(scratch);
+	return result;
+}
+
+int fs_dir_begin(struct fs_dir *d, const char *place, struct err *err)
+{
+	d->place = mem_strdup(place);
+	d->scratch = mem_printf("%s.tmp.%ld", place, (long)getpid());
+	fs_remove_tree(d->scratch);
+	if (fs_make_dirs(d->scratch, err) == 0)
+		return 0;
+	fs_dir_abandon(d);
+	return -1;
+}
+
+int fs_dir_write(struct fs_dir *d, const char *name, const void *bytes, size_t n, struct err *err)
+{
+	char *path = fs_join(d->scratch, name);
+	int result = write_and_sync(path, bytes, n, err);
+	free(path);
+	return result;
+}
+
+int fs_dir_commit(struct fs_dir *d, struct err *err)
+{
+	int fd = open(d->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int bad = fd < 0 || fsync(fd) < 0;
+	if (fd >= 0)
+		close(fd);
+	if (bad)
+		return err_errno(err, "cannot sync %s", d->scratch);
+	if (rename(d->scratch, d->place) < 0) {
+		/* Equal key, equal bytes: whoever came first has done the work. */
+		if ((errno != ENOTEMPTY && errno != EEXIST) || !fs_is_dir(d->place))
+			return err_errno(err, "cannot rename %s", d->scratch);
+		fs_remove_tree(d->scratch);
+	}
+	if (sync_parent(d->place, err) < 0)
+		return -1;
+	free(d->place);
+	free(d->scratch);
+	*d = (struct fs_dir){0};
+	return 0;
+}
+
+void fs_dir_abandon(struct fs_dir *d)
+{
+	if (d->scratch)
+		fs_remove_tree(d->scratch);
+	free(d->place);
+	free(d->scratch);
+	*d = (struct fs_dir){0};
+}

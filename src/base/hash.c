@@ -1,0 +1,91 @@
+/* hash.c - SHA-256 through OpenSSL's EVP, which picks the CPU's SHA instructions. */
+#include "hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+struct hash {
+	EVP_MD_CTX *ctx;
+};
+
+struct hash *hash_new(void)
+{
+	struct hash *h = mem_alloc(sizeof *h);
+	h->ctx = EVP_MD_CTX_new();
+	if (!h->ctx || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1)
+		BUG("OpenSSL has no SHA-256");
+	return h;
+}
+
+void hash_add(struct hash *h, const void *bytes, size_t n)
+{
+	if (EVP_DigestUpdate(h->ctx, bytes, n) != 1)
+		BUG("SHA-256 failed");
+}
+
+static void hash_raw(struct hash *h, unsigned char digest[32])
+{
+	unsigned n = 0;
+	if (EVP_DigestFinal_ex(h->ctx, digest, &n) != 1 || n != 32)
+		BUG("SHA-256 failed");
+	EVP_MD_CTX_free(h->ctx);
+	free(h);
+}
+
+void hash_end(struct hash *h, char hex[HASH_HEX])
+{
+	unsigned char digest[32];
+	hash_raw(h, digest);
+	for (int i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void hash_bytes(const void *bytes, size_t n, char hex[HASH_HEX])
+{
+	struct hash *h = hash_new();
+	hash_add(h, bytes, n);
+	hash_end(h, hex);
+}
+
+uint64_t hash_u64(const void *bytes, size_t n)
+{
+	struct hash *h = hash_new();
+	hash_add(h, bytes, n);
+	unsigned char digest[32];
+	hash_raw(h, digest);
+	uint64_t value = 0;
+	for (int i = 7; i >= 0; i--)
+		value = value << 8 | digest[i];
+	return value;
+}
+
+int hash_file(const char *path, char hex[HASH_HEX], struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "cannot open %s", path);
+	struct hash *h = hash_new();
+	size_t room = 1 << 20;
+	char *block = mem_alloc(room);
+	int result = 0;
+	for (;;) {
+		ssize_t n = read(fd, block, room);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			result = err_errno(err, "cannot read %s", path);
+		if (n <= 0)
+			break;
+		hash_add(h, block, (size_t)n);
+	}
+	hash_end(h, hex);
+	free(block);
+	close(fd);
+	return result;
+}

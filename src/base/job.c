@@ -1,0 +1,181 @@
+/* job.c - the job file as JSON, both ways; see job.h. */
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "mem.h"
+
+static const char *const job_kind_names[] = {"check", "train", "decode"};
+
+const char *job_kind_name(enum job_kind kind)
+{
+	return job_kind_names[kind];
+}
+
+static void add_text(cJSON *object, const char *name, const char *text)
+{
+	if (text)
+		cJSON_AddStringToObject(object, name, text);
+}
+
+void job_format(const struct job *job, struct buf *out)
+{
+	cJSON *root = cJSON_CreateObject();
+	cJSON_AddNumberToObject(root, "sweep_job", 1);
+	add_text(root, "kind", job_kind_name(job->kind));
+	add_text(root, "key", job->key);
+	add_text(root, "model", job->model);
+	add_text(root, "model_name", job->model_name);
+	add_text(root, "train", job->train);
+	add_text(root, "prompt", job->prompt);
+	add_text(root, "target", job->target);
+	add_text(root, "adapter", job->adapter);
+	cJSON *splits = cJSON_AddArrayToObject(root, "splits");
+	for (size_t i = 0; i < job->n_splits; i++) {
+		cJSON *split = cJSON_CreateObject();
+		add_text(split, "name", job->splits[i].name);
+		add_text(split, "input", job->splits[i].input);
+		add_text(split, "references", job->splits[i].references);
+		cJSON_AddNumberToObject(split, "limit", (double)job->splits[i].limit);
+		cJSON_AddItemToArray(splits, split);
+	}
+	cJSON *outputs = cJSON_AddArrayToObject(root, "outputs");
+	for (size_t i = 0; i < job->n_outputs; i++) {
+		cJSON *output = cJSON_CreateObject();
+		add_text(output, "key", job->outputs[i].key);
+		add_text(output, "dir", job->outputs[i].dir);
+		cJSON_AddNumberToObject(output, "split", (double)job->outputs[i].split);
+		cJSON_AddItemToObject(output, "params", params_to_json(&job->outputs[i].params));
+		cJSON_AddItemToArray(outputs, output);
+	}
+	char *text = cJSON_PrintUnformatted(root);
+	if (!text)
+		BUG("job cannot be written as JSON");
+	buf_adds(out, text);
+	buf_addc(out, '\n');
+	cJSON_free(text);
+	cJSON_Delete(root);
+}
+
+static char *optional_text(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+	return cJSON_IsString(item) ? mem_strdup(item->valuestring) : NULL;
+}
+
+static int read_key(const cJSON *object, char key[HASH_HEX], struct err *err)
+{
+	const char *text;
+	if (json_string(object, "key", &text, err) < 0)
+		return -1;
+	if (strlen(text) >= HASH_HEX)
+		return err_set(err, ERR_INPUT, "`key` is too long");
+	strcpy(key, text);
+	return 0;
+}
+
+static int read_splits(struct job *job, const cJSON *splits, struct err *err)
+{
+	job->splits = mem_zero((size_t)cJSON_GetArraySize(splits), sizeof *job->splits);
+	const cJSON *item;
+	cJSON_ArrayForEach(item, splits) {
+		struct job_split *split = &job->splits[job->n_splits++];
+		split->name = optional_text(item, "name");
+		split->input = optional_text(item, "input");
+		split->references = optional_text(item, "references");
+		if (!split->name || !split->input)
+			return err_set(err, ERR_INPUT, "a split needs `name` and `input`");
+		if (json_int(item, "limit", 0, INT32_MAX, &split->limit, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_outputs(struct job *job, const cJSON *outputs, struct err *err)
+{
+	job->outputs = mem_zero((size_t)cJSON_GetArraySize(outputs), sizeof *job->outputs);
+	const cJSON *item;
+	cJSON_ArrayForEach(item, outputs) {
+		struct job_output *output = &job->outputs[job->n_outputs++];
+		int64_t split;
+		output->dir = optional_text(item, "dir");
+		if (!output->dir)
+			return err_set(err, ERR_INPUT, "an output needs `dir`");
+		if (read_key(item, output->key, err) < 0 || json_int(item, "split", 0, INT32_MAX, &split, err) < 0 ||
+		    params_from_json(&output->params, cJSON_GetObjectItemCaseSensitive(item, "params"), err) < 0)
+			return -1;
+		output->split = (size_t)split;
+		if (job->kind == JOB_DECODE && output->split >= job->n_splits)
+			return err_set(err, ERR_INPUT, "`split` %lld does not exist", (long long)split);
+	}
+	return 0;
+}
+
+int job_read(struct job *job, const char *path, struct err *err)
+{
+	*job = (struct job){0};
+	cJSON *root = json_read_file(path, (size_t)1 << 28, err);
+	if (!root)
+		return -1;
+	int64_t version;
+	const char *kind;
+	int result = -1;
+	if (json_int(root, "sweep_job", 1, 1, &version, err) < 0 || json_string(root, "kind", &kind, err) < 0 ||
+	    read_key(root, job->key, err) < 0)
+		goto out;
+	int found = -1;
+	for (int i = 0; i < 3; i++)
+		if (strcmp(kind, job_kind_names[i]) == 0)
+			found = i;
+	if (found < 0) {
+		err_set(err, ERR_INPUT, "`kind`: expected check, train or decode, found `%s`", kind);
+		goto out;
+	}
+	job->kind = (enum job_kind)found;
+	job->model = optional_text(root, "model");
+	job->model_name = optional_text(root, "model_name");
+	job->train = optional_text(root, "train");
+	job->prompt = optional_text(root, "prompt");
+	job->target = optional_text(root, "target");
+	job->adapter = optional_text(root, "adapter");
+	if (!job->model || !job->prompt || !job->target) {
+		err_set(err, ERR_INPUT, "`model`, `prompt` and `target` are needed");
+		goto out;
+	}
+	result = read_splits(job, cJSON_GetObjectItemCaseSensitive(root, "splits"), err);
+	if (result == 0)
+		result = read_outputs(job, cJSON_GetObjectItemCaseSensitive(root, "outputs"), err);
+	if (result == 0 && job->kind != JOB_CHECK && job->n_outputs == 0)
+		result = err_set(err, ERR_INPUT, "`outputs` is empty");
+	if (result == 0 && job->kind == JOB_TRAIN && !job->train)
+		result = err_set(err, ERR_INPUT, "`train` is missing");
+out:
+	cJSON_Delete(root);
+	if (result < 0) {
+		err_prefix(err, "%s", path);
+		job_release(job);
+	}
+	return result;
+}
+
+void job_release(struct job *job)
+{
+	free(job->model);
+	free(job->model_name);
+	free(job->train);
+	free(job->prompt);
+	free(job->target);
+	free(job->adapter);
+	for (size_t i = 0; i < job->n_splits; i++) {
+		free(job->splits[i].name);
+		free(job->splits[i].input);
+		free(job->splits[i].references);
+	}
+	free(job->splits);
+	for (size_t i = 0; i < job->n_outputs; i++)
+		free(job->outputs[i].dir);
+	free(job->outputs);
+	*job = (struct job){0};
+}

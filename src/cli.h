@@ -1,0 +1,53 @@
+/* cli.h - what every command shares: its entry in the table, its options, and how it speaks to people.
+ *
+ *     int cmd_params(int argc, char **argv, struct err *err);     argv[0] is the command's name
+ *
+ * A command returns its exit status (0, 1, 2, 130), or -1 with err filled: main then prints "sweep: <sentence>" to
+ * stderr and exits with 2 (1 for ERR_SYSTEM failures in the middle of work and ERR_INTERNAL). Results go to stdout,
+ * everything else to stderr. */
+#ifndef SWEEP_CLI_H
+#define SWEEP_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef int cli_function(int argc, char **argv, struct err *err);
+
+struct cli_command {
+	const char *name;
+	cli_function *run;
+	const char *usage; /* "run FILE [--db results.db] ..." */
+	const char *help;  /* one line */
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_n_commands;
+
+/* Options of a command: --name VALUE, --name=VALUE or a flag; everything else is positional. */
+enum cli_option_type { CLI_FLAG, CLI_TEXT, CLI_INT, CLI_LIST };
+struct cli_option {
+	const char *name; /* without the dashes; a one-letter name is also accepted as -x */
+	enum cli_option_type type;
+	bool *flag;
+	const char **text;
+	int64_t *number, min, max;
+	const char ***list; /* CLI_LIST: grows; the caller frees *list */
+	size_t *n_list;
+};
+
+/* Fills the options and moves positionals to the front of argv (from argv[1]); returns their number or -1 with a
+ * sentence that names the nearest option. `--help` prints the command's usage and help to stdout and exits the command
+ * with *helped = true. */
+int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, bool *helped, struct err *err);
+
+/* True when the stream is a terminal and NO_COLOR is unset or empty (and TERM is not dumb). */
+bool cli_colour(int fd);
+/* Columns of the terminal on fd, or 80. */
+int cli_columns(int fd);
+
+cli_function cmd_run, cmd_report, cmd_show, cmd_compare, cmd_status, cmd_fetch, cmd_score, cmd_generate, cmd_params;
+
+#endif

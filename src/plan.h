@@ -1,0 +1,84 @@
+/* plan.h - the smallest set of jobs that answers a sweep: points -> runs -> artifacts -> jobs (DESIGN, "Data flows one
+ * way"). The plan knows no processes and no SQL: it is told by a function which artifacts exist already.
+ *
+ *     struct plan plan;
+ *     if (plan_build(&plan, &spec, &points, &options, err) < 0) return -1;
+ *     for (size_t i = 0; i < plan.n_jobs; i++) if (plan.jobs[i].state == PLAN_TODO) ...
+ *     plan_release(&plan);
+ *
+ * Equal key = same artifact: two runs that need the same one share it, a later sweep finds it done. */
+#ifndef SWEEP_PLAN_H
+#define SWEEP_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/job.h"
+#include "base/params.h"
+
+struct spec;
+struct points;
+
+/* One artifact: an adapter, or the hypotheses of one split under one decode setting. */
+struct plan_artifact {
+	char key[HASH_HEX];
+	enum job_kind kind;   /* JOB_TRAIN makes adapters, JOB_DECODE hypotheses */
+	const char *split;    /* hypotheses: the split's name, points into the spec */
+	bool have;            /* existed before this plan: nothing to do */
+	struct params params; /* effective values of its stage */
+	char *dir;            /* absolute: <db>.artifacts/<key> */
+	size_t adapter;       /* hypotheses: index of the adapter artifact, or PLAN_NONE */
+	size_t job;           /* index of the job that makes it, PLAN_NONE when have */
+};
+
+#define PLAN_NONE ((size_t)-1)
+
+/* One run: a point of the grid and the artifacts it is scored by, one for each split in the spec's order. */
+struct plan_run {
+	struct params params;      /* as the user wrote them */
+	char key[HASH_HEX];        /* of its artifacts: two runs of one sweep with equal keys are the same run */
+	size_t *artifacts;         /* [n_splits] */
+	size_t adapter;            /* artifact index or PLAN_NONE */
+	const char *label;         /* from a list of points with `name:`, or NULL */
+};
+
+/* One job still to be done: ready to be written as a job file. A job waits for at most one other: its adapter's. */
+struct plan_job {
+	struct job job;
+	char *title;               /* "train 20 virtual tokens", "decode 5 beams, 50 tokens, T 0.2": what people see */
+	char *why;                 /* for --explain: one sentence, why it runs */
+	size_t waits_for;          /* job index or PLAN_NONE */
+	size_t *artifacts;         /* what it makes, in the order of job.outputs */
+	size_t n_artifacts;
+	double cost;               /* rough relative work, for order and ETA */
+};
+
+struct plan {
+	struct plan_run *runs;
+	size_t n_runs;
+	struct plan_artifact *artifacts;
+	size_t n_artifacts;
+	struct plan_job *jobs;     /* in an order in which every job comes after what it waits for */
+	size_t n_jobs;
+	size_t n_splits;
+	char **notices;            /* sentences for the user: collapsed parameters, duplicate points */
+	size_t n_notices;
+	struct job check;          /* the check job that goes before everything when n_jobs > 0 */
+};
+
+typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);
+typedef int plan_digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *err);
+
+struct plan_options {
+	const char *artifacts_dir; /* absolute: results.artifacts */
+	plan_have *have;           /* NULL: nothing exists */
+	plan_digest *digest;       /* SHA-256 of a file, perhaps remembered; NULL: hash_file */
+	void *ctx;                 /* of both */
+};
+
+int plan_build(struct plan *plan, const struct spec *spec, const struct points *points,
+               const struct plan_options *options, struct err *err);
+void plan_release(struct plan *plan);
+
+#endif

@@ -1,0 +1,55 @@
+/* sched.h - works a plan off: which job next, on which worker, retried or given up. Knows no SQL and no processes: it
+ * drives an executor and tells a listener, which is how results reach the store and the screen.
+ *
+ *     struct sched_options options = {.jobs = 2, .cores = 2, .listener = &listener, .ctx = &run};
+ *     struct sched_result result;
+ *     if (sched_run(&plan, executor, &options, &result, err) < 0) ...      only for failures of the scheduler itself
+ *
+ * A worker killed by a signal is retried twice with back-off (1 s, 4 s); one that reports bad input (ERR_INPUT or exit
+ * status 2) is not; any other failure is retried once. A failed job fails what waits for it, and nothing else. */
+#ifndef SWEEP_SCHED_H
+#define SWEEP_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "executor.h"
+#include "plan.h"
+
+enum sched_outcome { SCHED_DONE, SCHED_FAILED, SCHED_RETRY, SCHED_STOPPED };
+
+/* Called from sched_run, on its thread. Any of them may be NULL. A listener that returns -1 stops the scheduler (a full
+ * disk): workers are stopped and sched_run returns -1 with that err. */
+struct sched_listener {
+	int (*started)(void *ctx, size_t job, int worker, int attempt, int threads, int64_t pid, struct err *err);
+	int (*event)(void *ctx, size_t job, int worker, const struct event *event, struct err *err);
+	/* An artifact of the job is in place (index into plan->artifacts). */
+	int (*artifact)(void *ctx, size_t job, size_t artifact, struct err *err);
+	/* An attempt ended. reason: one sentence (empty for SCHED_DONE); log_tail may be NULL. */
+	int (*ended)(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+	             const char *log_tail, struct err *err);
+	/* A job that will never run, because `because` failed. */
+	int (*skipped)(void *ctx, size_t job, size_t because, struct err *err);
+	/* At least every 100 ms on a terminal: a chance to redraw. */
+	void (*tick)(void *ctx, int64_t now_ms);
+	/* The first SIGINT: 1; the second: 2. */
+	void (*interrupted)(void *ctx, int times);
+};
+
+struct sched_options {
+	int jobs;  /* workers at a time, >= 1 */
+	int cores; /* divided among the workers that run */
+	const struct sched_listener *listener;
+	void *ctx;
+};
+
+struct sched_result {
+	size_t done, failed, skipped, stopped; /* jobs */
+	bool interrupted;
+};
+
+int sched_run(const struct plan *plan, struct executor *executor, const struct sched_options *options,
+              struct sched_result *result, struct err *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* spec.h - a sweep file, checked: everything it says, with nothing computed yet.
+ *
+ *     struct spec spec;
+ *     if (spec_load(&spec, "sweeps/beam_grid.yaml", overrides, n_overrides, err) < 0) return -1;
+ *     spec_release(&spec);
+ *
+ * Accepts W&B sweep files as they are (DESIGN, "The sweep file"). Errors have file:line:column and the nearest name. */
+#ifndef SWEEP_SPEC_H
+#define SWEEP_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/params.h"
+
+enum spec_method { SPEC_GRID, SPEC_RANDOM };
+enum spec_distribution {
+	SPEC_VALUES,                /* one of a list */
+	SPEC_INT_UNIFORM, SPEC_UNIFORM, SPEC_LOG_UNIFORM_VALUES, SPEC_LOG_UNIFORM, SPEC_Q_UNIFORM, SPEC_Q_LOG_UNIFORM_VALUES,
+	SPEC_NORMAL, SPEC_LOG_NORMAL
+};
+
+/* What the file says of one parameter. */
+struct spec_param {
+	int id;                     /* enum param_id */
+	enum spec_distribution distribution;
+	union param_value *values;  /* SPEC_VALUES */
+	double *probabilities;      /* method random with `probabilities`, or NULL */
+	size_t n_values;
+	double min, max, mu, sigma, q;
+	size_t line, column;
+};
+
+/* One map of parameters: the grid is their product; several maps: the union of their grids. */
+struct spec_grid {
+	struct spec_param *params;
+	size_t n_params;
+	char *label;                /* `name:` beside the parameters of a list entry, or NULL */
+};
+
+struct spec_split {
+	char *name, *input, *references; /* absolute paths; references NULL when there are none */
+	int64_t limit;
+};
+
+/* `expected:` published scores beside ours: split metric ("dev_bleu") of the run a label names. */
+struct spec_expected {
+	char *label, *metric;
+	double value;
+};
+
+struct spec {
+	char *path, *name, *text;   /* text: the file's bytes as read, kept in the database */
+	char *model;                /* as written: demo, a hub id, or a folder */
+	char *model_dir;            /* absolute folder that holds it (resolved); NULL when it must be fetched first */
+	char *dataset;              /* as written when it is a name, else NULL */
+	char *train;                /* absolute, or NULL */
+	struct spec_split *splits;
+	size_t n_splits;
+	char *prompt, *target;      /* templates, defaults filled in */
+	enum spec_method method;
+	int64_t run_cap;            /* 0: none */
+	char *metric;               /* "dev_bleu"; never NULL */
+	bool maximize;
+	uint64_t seed;              /* of method random: top-level `seed:`, default 0 */
+	struct spec_grid *grids;
+	size_t n_grids;
+	struct spec_expected *expected;
+	size_t n_expected;
+	char **notices;             /* accepted but unused keys (W&B's own), one sentence each */
+	size_t n_notices;
+};
+
+/* overrides: "key=value" texts of --set: a parameter (value or [list]), or a top-level scalar (model, dataset, name,
+ * method, run_cap). They win over the file. */
+int spec_load(struct spec *spec, const char *path, const char *const *overrides, size_t n_overrides, struct err *err);
+void spec_release(struct spec *spec);
+
+#endif
