@@ -15,12 +15,12 @@ void gemm_threads(int threads);
 /* BLIS's kernel family for this CPU ("zen3", "skx", "haswell", ...). */
 const char *gemm_arch(void);
 
-/* C[m, n] = beta * C + A[m, k] B[k, n] in float32. Each operand has a row and a column stride in elements: (ld, 1) as it
- * is, (1, ld) transposed. beta is 0 or 1; with 0 C is not read. C is row-major with leading dimension ldc. */
+/* C[m, n] = beta * C + A[m, k] B[k, n] in float32. Each operand has a row and a column stride in elements: (ld, 1) as
+ * it is, (1, ld) transposed. beta is 0 or 1; with 0 C is not read. C is row-major with leading dimension ldc. */
 void gemm(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t b_row,
-          size_t b_col, float beta, float *c, size_t ldc);
+	  size_t b_col, float beta, float *c, size_t ldc);
 /* The same on the calling thread alone: for products inside an OpenMP region. */
 void gemm_single(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t b_row,
-                 size_t b_col, float beta, float *c, size_t ldc);
+		 size_t b_col, float beta, float *c, size_t ldc);
 
 #endif

@@ -54,9 +54,9 @@ static int run(const char *path, struct err *err)
 int main(int argc, char **argv)
 {
 	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-		fprintf(argc == 2 ? stdout : stderr,
-		        "usage: sweep-runner JOBFILE\n\nRuns one job of a sweep; `sweep run` starts it. Events as JSON lines on "
-		        "standard output.\n");
+		fprintf(argc == 2 ? stdout : stderr, "usage: sweep-runner JOBFILE\n\nRuns one job of a sweep; `sweep "
+						     "run` starts it. Events as JSON lines on "
+						     "standard output.\n");
 		return argc == 2 ? 0 : 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

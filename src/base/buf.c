@@ -103,7 +103,7 @@ int buf_read_file(struct buf *b, const char *path, size_t max, struct err *err)
 	}
 	if ((unsigned long long)st.st_size > max) {
 		err_set(err, ERR_INPUT, "%s is too large: %lld bytes, at most %zu are read", path,
-		        (long long)st.st_size, max);
+			(long long)st.st_size, max);
 		goto out;
 	}
 	for (;;) {

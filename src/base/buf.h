@@ -22,7 +22,10 @@ struct buf {
 	size_t size, room;
 };
 
-#define BUF_INIT {0}
+#define BUF_INIT                                                                                                       \
+	{                                                                                                              \
+		0                                                                                                      \
+	}
 
 void buf_release(struct buf *b); /* frees, back to empty */
 void buf_clear(struct buf *b);   /* size 0, keeps the memory */

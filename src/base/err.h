@@ -21,10 +21,10 @@
 
 enum err_kind {
 	ERR_NONE = 0,
-	ERR_USAGE,     /* the command line */
-	ERR_INPUT,     /* a file or value that the user gave: retrying cannot help */
-	ERR_SYSTEM,    /* the machine: disk full, no permission, fork failed */
-	ERR_INTERNAL,  /* our mistake */
+	ERR_USAGE,    /* the command line */
+	ERR_INPUT,    /* a file or value that the user gave: retrying cannot help */
+	ERR_SYSTEM,   /* the machine: disk full, no permission, fork failed */
+	ERR_INTERNAL, /* our mistake */
 };
 
 struct err {
@@ -47,12 +47,12 @@ int err_prefix(struct err *err, const char *format, ...) __attribute__((format(p
 const char *err_nearest(const char *word, const char *const *names, size_t n);
 
 /* A broken invariant of ours: says where and aborts (a worker that aborts is retried and its log kept). */
-#define BUG(...)                                                        \
-	do {                                                            \
-		fprintf(stderr, "BUG at %s:%d: ", __FILE__, __LINE__);  \
-		fprintf(stderr, __VA_ARGS__);                           \
-		fputc('\n', stderr);                                    \
-		abort();                                                \
+#define BUG(...)                                                                                                       \
+	do {                                                                                                           \
+		fprintf(stderr, "BUG at %s:%d: ", __FILE__, __LINE__);                                                 \
+		fprintf(stderr, __VA_ARGS__);                                                                          \
+		fputc('\n', stderr);                                                                                   \
+		abort();                                                                                               \
 	} while (0)
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "json.h"
 
-static const char *const event_names[EVENT_COUNT] = {"unknown", "start", "progress", "loss", "artifact", "error", "done"};
+static const char *const event_names[EVENT_COUNT] = {"unknown",  "start", "progress", "loss",
+						     "artifact", "error", "done"};
 
 static void get_text(const cJSON *o, const char *name, char *to, size_t room)
 {

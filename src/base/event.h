@@ -4,7 +4,8 @@
  *                 event_send(&e);
  *     scheduler:  if (event_parse(line, n, &e) == 0) switch (e.kind) ...
  *
- * Unknown kinds and members are skipped by the parser (a newer runner may say more); a line that is no event gives -1. */
+ * Unknown kinds and members are skipped by the parser (a newer runner may say more); a line that is no event gives -1.
+ */
 #ifndef SWEEP_BASE_EVENT_H
 #define SWEEP_BASE_EVENT_H
 
@@ -40,7 +41,8 @@ struct event {
 int event_parse(const char *line, size_t n, struct event *event);
 /* One line with its newline. Members that are 0 or empty are left out. */
 void event_format(const struct event *event, struct buf *out);
-/* Writes it to file descriptor 1 in one write(); a closed pipe is ignored here (the scheduler's death ends us anyway). */
+/* Writes it to file descriptor 1 in one write(); a closed pipe is ignored here (the scheduler's death ends us anyway).
+ */
 void event_send(const struct event *event);
 
 #endif

@@ -72,7 +72,7 @@ static int read_key(const cJSON *object, char key[HASH_HEX], struct err *err)
 		return -1;
 	if (strlen(text) >= HASH_HEX)
 		return err_set(err, ERR_INPUT, "`key` is too long");
-	strcpy(key, text);
+	memcpy(key, text, strlen(text) + 1);
 	return 0;
 }
 
@@ -80,7 +80,8 @@ static int read_splits(struct job *job, const cJSON *splits, struct err *err)
 {
 	job->splits = mem_zero((size_t)cJSON_GetArraySize(splits), sizeof *job->splits);
 	const cJSON *item;
-	cJSON_ArrayForEach(item, splits) {
+	cJSON_ArrayForEach(item, splits)
+	{
 		struct job_split *split = &job->splits[job->n_splits++];
 		split->name = optional_text(item, "name");
 		split->input = optional_text(item, "input");
@@ -97,7 +98,8 @@ static int read_outputs(struct job *job, const cJSON *outputs, struct err *err)
 {
 	job->outputs = mem_zero((size_t)cJSON_GetArraySize(outputs), sizeof *job->outputs);
 	const cJSON *item;
-	cJSON_ArrayForEach(item, outputs) {
+	cJSON_ArrayForEach(item, outputs)
+	{
 		struct job_output *output = &job->outputs[job->n_outputs++];
 		int64_t split;
 		output->dir = optional_text(item, "dir");

@@ -40,20 +40,20 @@ struct job_split {
 
 struct job_output {
 	char key[HASH_HEX];
-	char *dir;       /* absolute place of the artifact's folder */
-	size_t split;    /* index into splits; decode only */
+	char *dir;    /* absolute place of the artifact's folder */
+	size_t split; /* index into splits; decode only */
 	struct params params;
 };
 
 struct job {
 	enum job_kind kind;
-	char key[HASH_HEX];  /* names the job: of train the adapter's key, of decode made from its outputs' keys */
-	char *model;         /* absolute folder in Hugging Face format */
-	char *model_name;    /* as the sweep file says it: adapter_config.json's base_model_name_or_path */
-	char *train;         /* table||text lines, plain or gzip; NULL when nothing is trained */
-	char *prompt;        /* template with {table} and {eos} */
-	char *target;        /* template with {text} and {eos}; the eos token follows it */
-	char *adapter;       /* decode: the adapter's folder, or NULL for the base model */
+	char key[HASH_HEX]; /* names the job: of train the adapter's key, of decode made from its outputs' keys */
+	char *model;        /* absolute folder in Hugging Face format */
+	char *model_name;   /* as the sweep file says it: adapter_config.json's base_model_name_or_path */
+	char *train;        /* table||text lines, plain or gzip; NULL when nothing is trained */
+	char *prompt;       /* template with {table} and {eos} */
+	char *target;       /* template with {text} and {eos}; the eos token follows it */
+	char *adapter;      /* decode: the adapter's folder, or NULL for the base model */
 	struct job_split *splits;
 	size_t n_splits;
 	struct job_output *outputs; /* train: one; decode: one or more; check: every one that will be made */

@@ -46,7 +46,7 @@ int json_int(const cJSON *object, const char *name, int64_t min, int64_t max, in
 	double d = item->valuedouble;
 	if (!cJSON_IsNumber(item) || d != floor(d) || d < (double)min || d > (double)max)
 		return err_set(err, ERR_INPUT, "`%s`: expected a whole number from %lld to %lld", name, (long long)min,
-		               (long long)max);
+			       (long long)max);
 	*value = (int64_t)d;
 	return 0;
 }

@@ -9,7 +9,7 @@
 static void mem_out(size_t size)
 {
 	fprintf(stderr, "sweep: out of memory (%zu bytes wanted); finished work is kept, run the same command again\n",
-	        size);
+		size);
 	exit(1);
 }
 

@@ -16,20 +16,20 @@
 
 /* Never NULL; ends the process with a sentence when memory is out. Sizes of 0 give a valid pointer. */
 void *mem_alloc(size_t size);
-void *mem_zero(size_t count, size_t size);             /* zeroed; count * size is checked */
-void *mem_array(size_t count, size_t size);            /* not zeroed; count * size is checked */
-void *mem_grow(void *old, size_t count, size_t size);  /* realloc to count elements */
+void *mem_zero(size_t count, size_t size);            /* zeroed; count * size is checked */
+void *mem_array(size_t count, size_t size);           /* not zeroed; count * size is checked */
+void *mem_grow(void *old, size_t count, size_t size); /* realloc to count elements */
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t n);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Makes room for one more element in a doubling array: MEM_PUSH_ROOM(list, n, cap); list[n++] = x; */
-#define MEM_PUSH_ROOM(list, n, cap)                                   \
-	do {                                                          \
-		if ((n) == (cap)) {                                   \
-			(cap) = (cap) ? 2 * (cap) : 8;                \
-			(list) = mem_grow((list), (cap), sizeof *(list)); \
-		}                                                     \
+#define MEM_PUSH_ROOM(list, n, cap)                                                                                    \
+	do {                                                                                                           \
+		if ((n) == (cap)) {                                                                                    \
+			(cap) = (cap) ? 2 * (cap) : 8;                                                                 \
+			(list) = mem_grow((list), (cap), sizeof *(list));                                              \
+		}                                                                                                      \
 	} while (0)
 
 /* True when a * b overflows size_t; otherwise *out is the product. */

@@ -11,18 +11,18 @@
 #include "mem.h"
 
 const struct param_info param_table[PARAM_COUNT] = {
-#define PARAM(name_, aliases_, type_, min_, max_, def_, stage_, choices_, help_)                                      \
-	[PARAM_##name_] = {.name = #name_,                                                                            \
-	                   .aliases = aliases_,                                                                       \
-	                   .default_text = def_,                                                                      \
-	                   .choices = choices_,                                                                       \
-	                   .help = help_,                                                                             \
-	                   .type = PARAM_TYPE_##type_,                                                                \
-	                   .stage = PARAM_STAGE_##stage_,                                                             \
-	                   .min = min_,                                                                               \
-	                   .max = max_,                                                                               \
-	                   .min_i = (int64_t)(min_),                                                                  \
-	                   .max_i = (int64_t)(max_)},
+#define PARAM(name_, aliases_, type_, min_, max_, def_, stage_, choices_, help_)                                       \
+	[PARAM_##name_] = {.name = #name_,                                                                             \
+			   .aliases = aliases_,                                                                        \
+			   .default_text = def_,                                                                       \
+			   .choices = choices_,                                                                        \
+			   .help = help_,                                                                              \
+			   .type = PARAM_TYPE_##type_,                                                                 \
+			   .stage = PARAM_STAGE_##stage_,                                                              \
+			   .min = min_,                                                                                \
+			   .max = max_,                                                                                \
+			   .min_i = (int64_t)(min_),                                                                   \
+			   .max_i = (int64_t)(max_)},
 #include "params.def"
 #undef PARAM
 };
@@ -88,7 +88,7 @@ void params_describe(int id, struct buf *out)
 			buf_printf(out, "a whole number from %lld up", (long long)info->min_i);
 		else
 			buf_printf(out, "a whole number from %lld to %lld", (long long)info->min_i,
-			           (long long)info->max_i);
+				   (long long)info->max_i);
 		break;
 	case PARAM_TYPE_FLOAT:
 		if (strstr(info->help, "(above 0)"))
@@ -318,7 +318,7 @@ cJSON *params_to_json(const struct params *p)
 		struct buf text = BUF_INIT;
 		params_format(id, p->v[id], &text);
 		bool beyond_double = param_table[id].type == PARAM_TYPE_INT &&
-		                     (p->v[id].i > (1LL << 53) || p->v[id].i < -(1LL << 53));
+				     (p->v[id].i > (1LL << 53) || p->v[id].i < -(1LL << 53));
 		if (param_table[id].type == PARAM_TYPE_CHOICE || beyond_double)
 			cJSON_AddStringToObject(object, param_table[id].name, text.data);
 		else /* the shortest text that reads back exactly, as it is */
@@ -332,7 +332,8 @@ int params_from_json(struct params *p, const cJSON *object, struct err *err)
 {
 	params_default(p);
 	const cJSON *item;
-	cJSON_ArrayForEach(item, object) {
+	cJSON_ArrayForEach(item, object)
+	{
 		int id = params_find(item->string);
 		if (id < 0)
 			return err_set(err, ERR_INPUT, "unknown parameter `%s`", item->string);

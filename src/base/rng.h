@@ -14,11 +14,11 @@
 
 /* One stream a purpose, so that no two uses ever see the same draws. Append only: numbers are part of results. */
 enum rng_stream {
-	RNG_INIT = 1,     /* initial values of the prefix encoder: position = tensor, element */
-	RNG_SHUFFLE = 2,  /* order of the training pairs: position = epoch, index */
-	RNG_DROPOUT = 3,  /* position = (step, layer, site), element */
-	RNG_SAMPLE = 4,   /* position = (input, step), beam * V + token */
-	RNG_POINTS = 5,   /* method: random: position = draw, parameter */
+	RNG_INIT = 1,    /* initial values of the prefix encoder: position = tensor, element */
+	RNG_SHUFFLE = 2, /* order of the training pairs: position = epoch, index */
+	RNG_DROPOUT = 3, /* position = (step, layer, site), element */
+	RNG_SAMPLE = 4,  /* position = (input, step), beam * V + token */
+	RNG_POINTS = 5,  /* method: random: position = draw, parameter */
 };
 
 struct rng_key {

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# quickstart.sh - from a bare Debian 12 to the leaderboard of a real sweep: installs what is missing, builds, trains
+# three prefixes for the bundled GPT-2, decodes and scores 36 runs, shows the best. Run it again: it only looks.
+set -euo pipefail
+cd "$(dirname "$0")"
+. tools/packages.sh
+
+need_packages $BUILD_PACKAGES sqlite3
+[ -x build/release/sweep ] || echo "building sweep ..." >&2
+build_preset release
+
+build/release/sweep run sweeps/beam_grid.yaml
+echo
+echo "\$ sqlite3 results.db 'SELECT * FROM leaderboard LIMIT 5'"
+sqlite3 -box results.db 'SELECT * FROM leaderboard LIMIT 5'

@@ -1,0 +1,46 @@
+# packages.sh - sourced by quickstart.sh and test.sh: Debian packages, installed only when missing.
+#
+#     . tools/packages.sh
+#     need_packages build-essential cmake ...
+
+need_packages() {
+	missing=""
+	for package in "$@"; do
+		case "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" in
+		*" installed") ;;
+		*) missing="$missing $package" ;;
+		esac
+	done
+	[ -z "$missing" ] && return 0
+	as_root=""
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || {
+			echo "these Debian packages are missing, install them as root:$missing" >&2
+			return 1
+		}
+		as_root=sudo
+	fi
+	echo "installing:$missing" >&2
+	log=$(mktemp)
+	if ! { $as_root apt-get update -q && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y \
+		--no-install-recommends $missing; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		echo "apt-get could not install:$missing" >&2
+		return 1
+	fi
+	rm -f "$log"
+}
+
+# What sweep is built from (docs/ARCHITECTURE.md says why each is there).
+BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libblis-openmp-dev libyaml-dev libsqlite3-dev
+	libcurl4-openssl-dev libcjson-dev libpcre2-dev zlib1g-dev libssl-dev"
+
+# build_preset NAME: configures once, then builds what changed; quiet unless it fails.
+build_preset() {
+	log=$(mktemp)
+	if [ ! -f "build/$1/build.ninja" ]; then
+		cmake --preset "$1" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+	fi
+	cmake --build "build/$1" >"$log" 2>&1 || { tail -n 60 "$log" >&2; return 1; }
+	rm -f "$log"
+}
