@@ -1,0 +1,112 @@
+"""Decoding: 64 E2E dev tables, 5 beams, 50 new tokens, beam search and beam-sample (distilgpt2's shape, 5 virtual tokens).
+
+    /opt/venv/bin/python bench/decode.py [--threads 2] [--rounds 3] [--inputs 64]
+
+Sides, alternating: `sweep-runner` (whole process, model load included); generate() one input at a time, as the
+experiment did; generate() on batches of 16, left-padded; CTranslate2 in float32 with the same beams (its GPT-2 has no
+prefix: it decodes the plain model, with 5 more prompt tokens in the place of the prefix). Sampling settings: temperature 1, top_p 0.9,
+top_k 50.
+"""
+import argparse, shutil, time
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, GPT2TokenizerFast
+from common import *
+
+EOT = 50256
+
+
+def make_adapter(model_dir):
+    """A random prefix in PEFT's format, small enough to leave the model's texts alive."""
+    from peft import PrefixTuningConfig, TaskType, get_peft_model
+    out = WORK / "bench-adapter"
+    if not out.exists():
+        torch.manual_seed(1)
+        base = AutoModelForCausalLM.from_pretrained(model_dir)
+        peft = get_peft_model(base, PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=5))
+        peft.save_pretrained(out)
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--inputs", type=int, default=64)
+    parser.add_argument("--beams", type=int, default=5)
+    parser.add_argument("--model", default=str(WORK / "distilgpt2-shape"))
+    parser.add_argument("--skip-single", action="store_true")
+    args = parser.parse_args()
+    machine(args.threads)
+    torch.set_num_threads(args.threads)
+    tok = GPT2TokenizerFast(vocab_file=str(GPT2 / "vocab.json"), merges_file=str(GPT2 / "merges.txt"))
+    tables = open(E2E / "dev.txt", encoding="utf-8").read().splitlines()[:args.inputs]
+    inputs = WORK / "bench-inputs.txt"
+    inputs.write_text("\n".join(tables) + "\n", encoding="utf-8")
+    prompts = [tok(PROMPT.format(table=t, eos="<|endoftext|>"))["input_ids"] for t in tables]
+    adapter = make_adapter(args.model)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(args.model), adapter).eval()
+
+    import ctranslate2
+    ct_dir = WORK / "ct2"
+    if not ct_dir.exists():
+        AutoModelForCausalLM.from_pretrained(args.model).save_pretrained(WORK / "ct2-source")
+        tok.save_pretrained(WORK / "ct2-source")
+        ctranslate2.converters.TransformersConverter(str(WORK / "ct2-source")).convert(str(ct_dir), quantization="float32")
+    generator = ctranslate2.Generator(str(ct_dir), device="cpu", compute_type="float32", intra_threads=args.threads)
+    ct_prompts = [tok.convert_ids_to_tokens([464] * 5 + p) for p in prompts]
+
+    for sample in (False, True):
+        print("beam-sample" if sample else "beam search", f"({args.inputs} inputs, {args.beams} beams; seconds):")
+        kw = dict(num_beams=args.beams, max_new_tokens=50, do_sample=sample, pad_token_id=EOT)
+        if sample:
+            kw.update(temperature=1.0, top_p=0.9, top_k=50)
+
+        def ours():
+            for f in WORK.glob("decode-out*"):
+                shutil.rmtree(f)
+            settings = dict(num_beams=args.beams, max_new_tokens=50, do_sample=sample, top_p=0.9 if sample else 1.0)
+            seconds, _ = runner(decode_job(args.model, adapter, inputs, WORK / "decode-out", [settings]), args.threads)
+            return seconds
+
+        def single():
+            start = time.perf_counter()
+            with torch.no_grad():
+                for p in prompts:
+                    ids = torch.tensor([p])
+                    model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **kw)
+            return time.perf_counter() - start
+
+        def batched():
+            start = time.perf_counter()
+            with torch.no_grad():
+                for i in range(0, len(prompts), 16):
+                    part = prompts[i:i + 16]
+                    longest = max(map(len, part))
+                    ids = torch.tensor([[EOT] * (longest - len(p)) + p for p in part])
+                    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in part])
+                    model.generate(input_ids=ids, attention_mask=mask, **kw)
+            return time.perf_counter() - start
+
+        def ct2():
+            start = time.perf_counter()
+            extra = dict(sampling_topk=50, sampling_topp=0.9) if sample else {}
+            if sample:  # CTranslate2 has no beam-sample: beams of 1, one draw for each beam
+                generator.generate_batch(ct_prompts, beam_size=1, num_hypotheses=args.beams, max_length=50,
+                                         include_prompt_in_result=False, end_token=EOT, max_batch_size=16, **extra)
+            else:
+                generator.generate_batch(ct_prompts, beam_size=args.beams, max_length=50,
+                                         include_prompt_in_result=False, end_token=EOT, max_batch_size=16)
+            return time.perf_counter() - start
+
+        sides = dict(sweep=ours, batched=batched, ctranslate2=ct2)
+        if not args.skip_single:
+            sides["single"] = single
+        r = rounds(args.rounds, **sides)
+        if "single" in r:
+            ratio("  sweep against generate(), one input at a time", r["single"], r["sweep"])
+        ratio("  sweep against generate(), batches of 16", r["batched"], r["sweep"])
+        ratio("  sweep against CTranslate2 float32, batches of 16", r["ctranslate2"], r["sweep"])
+
+
+main()
