@@ -6,7 +6,8 @@
  *     if (sched_run(&plan, executor, &options, &result, err) < 0) ...      only for failures of the scheduler itself
  *
  * A worker killed by a signal is retried twice with back-off (1 s, 4 s); one that reports bad input (ERR_INPUT or exit
- * status 2) is not; any other failure is retried once. A failed job fails what waits for it, and nothing else. */
+ * status 2) is not; any other failure is retried once. A failed job fails what waits for it, and nothing else. A retry
+ * makes only the artifacts that are still missing. The first SIGINT asks the workers to end, the second ends them now. */
 #ifndef SWEEP_SCHED_H
 #define SWEEP_SCHED_H
 
@@ -24,14 +25,17 @@ enum sched_outcome { SCHED_DONE, SCHED_FAILED, SCHED_RETRY, SCHED_STOPPED };
 struct sched_listener {
 	int (*started)(void *ctx, size_t job, int worker, int attempt, int threads, int64_t pid, struct err *err);
 	int (*event)(void *ctx, size_t job, int worker, const struct event *event, struct err *err);
-	/* An artifact of the job is in place (index into plan->artifacts). */
+	/* An artifact of the job is in place (index into plan->artifacts). -1 with ERR_INPUT (a folder that cannot be used)
+	 * fails that job alone. */
 	int (*artifact)(void *ctx, size_t job, size_t artifact, struct err *err);
 	/* An attempt ended. reason: one sentence (empty for SCHED_DONE); log_tail may be NULL. */
 	int (*ended)(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
 	             const char *log_tail, struct err *err);
 	/* A job that will never run, because `because` failed. */
 	int (*skipped)(void *ctx, size_t job, size_t because, struct err *err);
-	/* At least every 100 ms on a terminal: a chance to redraw. */
+	/* Nothing more to report right now, the scheduler is about to sleep: commit here what came since the last call. */
+	int (*idle)(void *ctx, struct err *err);
+	/* At least every 100 ms when not NULL: a chance to redraw. */
 	void (*tick)(void *ctx, int64_t now_ms);
 	/* The first SIGINT: 1; the second: 2. */
 	void (*interrupted)(void *ctx, int times);
@@ -42,10 +46,11 @@ struct sched_options {
 	int cores; /* divided among the workers that run */
 	const struct sched_listener *listener;
 	void *ctx;
+	bool (*have)(const struct plan_artifact *artifact, void *ctx); /* is it in place? NULL: its folder exists */
 };
 
 struct sched_result {
-	size_t done, failed, skipped, stopped; /* jobs */
+	size_t done, failed, skipped, stopped; /* jobs; stopped: all that did not come to an end */
 	bool interrupted;
 };
 

@@ -1,0 +1,29 @@
+/* exec_local.h - workers as processes of this machine: fork and exec of `sweep-runner JOBFILE`.
+ *
+ *     struct exec_local_options options = {.runner = "/usr/libexec/sweep/sweep-runner", .dir = "/x/results.artifacts",
+ *                                          .workers = 2, .cores = exec_local_cores()};
+ *     struct executor *exec = exec_local_new(&options, err);     then as in executor.h
+ *
+ * Job files go to dir/jobs/<key>.<attempt>.json (removed when the worker ends well; not synced: they can be made
+ * again), logs to dir/logs/<key>.<attempt>.log (removed when empty; a later attempt with the same number appends). From
+ * exec_local_new to ops->free the process's SIGINT, SIGTERM, SIGHUP and SIGCHLD belong to the executor. */
+#ifndef SWEEP_EXEC_LOCAL_H
+#define SWEEP_EXEC_LOCAL_H
+
+#include "executor.h"
+
+struct exec_local_options {
+	const char *runner; /* absolute path of the program */
+	const char *dir;    /* absolute; made when missing */
+	int workers;        /* slots */
+	int cores;    /* that all workers together may use; all usable ones: workers are pinned to disjoint sets */
+	int grace_ms; /* from SIGTERM to SIGKILL; 0: 5000 */
+};
+
+/* The options are copied. NULL and err when the folders cannot be made. */
+struct executor *exec_local_new(const struct exec_local_options *options, struct err *err);
+
+/* Cores that this process may use: its CPU affinity, and the CPU quota of its container. At least 1. */
+int exec_local_cores(void);
+
+#endif
