@@ -41,7 +41,7 @@ void ops_bias_gelu_backward(const float *x, const float *bias, const float *dout
 void ops_exp(const float *x, size_t n, float *out);
 void ops_tanh(const float *x, size_t n, float *out);
 
-/* The largest element; -infinity when n is 0. NaNs are passed over. */
+/* The largest element; -infinity when n is 0, NaNs are passed over. */
 float ops_max(const float *x, size_t n);
 /* x = exp(x - shift), and their sum: with shift = ops_max(x, n) the numerators of a softmax. */
 float ops_exp_sum(float *x, float shift, size_t n);

@@ -55,7 +55,7 @@ static double worst_ulp(void (*f)(const float *, size_t, float *), double (*plai
 static void test_exp_and_tanh_accuracy(void **state)
 {
 	(void)state;
-	assert_true(worst_ulp(ops_exp, exp, -87.3f, 88.3f) < 1.5);
+	assert_true(worst_ulp(ops_exp, exp, -87.3f, 87.3f) < 1.5);
 	assert_true(worst_ulp(ops_tanh, tanh, -9.5f, 9.5f) < 2.5);
 	assert_true(worst_ulp(ops_tanh, tanh, -0.7f, 0.7f) < 2.5);
 	float x[6] = {NAN, INFINITY, -INFINITY, 0, -1000, 1e30f}, y[6];
