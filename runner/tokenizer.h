@@ -23,7 +23,7 @@ struct tokenizer_ids {
 	size_t n, room;
 };
 
-/* Reads vocab.json + merges.txt, or tokenizer.json when those are missing. NULL and err on failure. */
+/* Reads tokenizer.json, or vocab.json + merges.txt where that is missing. NULL and err on failure. */
 struct tokenizer *tokenizer_open(const char *dir, struct err *err);
 void tokenizer_close(struct tokenizer *tok);
 /* Largest id + 1. */
