@@ -20,13 +20,20 @@
 struct spec;
 struct points;
 
+/* Part of every key (DESIGN, invariant 4). Raise it by hand when the same job may give other bytes than before: a changed
+ * algorithm, order of summation, random stream or file format. Old artifacts then stay in the database under their old
+ * keys and are made anew. docs/NUMERICS.md keeps the list of what each number stood for. */
+#define NUMERICS_VERSION 1
+/* A decode job makes at most so many outputs, which keeps job files small; a larger group is cut. */
+#define PLAN_OUTPUTS_MAX 512
+
 /* One artifact: an adapter, or the hypotheses of one split under one decode setting. */
 struct plan_artifact {
 	char key[HASH_HEX];
 	enum job_kind kind;   /* JOB_TRAIN makes adapters, JOB_DECODE hypotheses */
 	const char *split;    /* hypotheses: the split's name, points into the spec */
 	bool have;            /* existed before this plan: nothing to do */
-	struct params params; /* effective values of its stage */
+	struct params params; /* effective values; of adapters only the TRAIN stage's, the others are defaults */
 	char *dir;            /* absolute: <db>.artifacts/<key> */
 	size_t adapter;       /* hypotheses: index of the adapter artifact, or PLAN_NONE */
 	size_t job;           /* index of the job that makes it, PLAN_NONE when have */
@@ -40,7 +47,7 @@ struct plan_run {
 	char key[HASH_HEX];        /* of its artifacts: two runs of one sweep with equal keys are the same run */
 	size_t *artifacts;         /* [n_splits] */
 	size_t adapter;            /* artifact index or PLAN_NONE */
-	const char *label;         /* from a list of points with `name:`, or NULL */
+	const char *label;         /* from a list of points with `name:`, or NULL; points into the spec */
 };
 
 /* One job still to be done: ready to be written as a job file. A job waits for at most one other: its adapter's. */
@@ -62,9 +69,14 @@ struct plan {
 	struct plan_job *jobs;     /* in an order in which every job comes after what it waits for */
 	size_t n_jobs;
 	size_t n_splits;
+	size_t n_points;           /* of the grid, before runs that cannot differ collapsed */
 	char **notices;            /* sentences for the user: collapsed parameters, duplicate points */
 	size_t n_notices;
-	struct job check;          /* the check job that goes before everything when n_jobs > 0 */
+	/* The check job that goes before everything when n_jobs > 0. Its outputs are those whose lengths can differ: for each
+	 * number of virtual tokens and each split the one with the largest max_new_tokens; for trainings (output.split ==
+	 * job.n_splits) each combination of num_virtual_tokens, pad_to_length and train_limit. */
+	struct job check;
+	struct plan_owned *owned;  /* plan.c's: every text and array that jobs and runs point to (no job_release for them) */
 };
 
 typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);

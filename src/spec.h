@@ -19,8 +19,9 @@ enum spec_method { SPEC_GRID, SPEC_RANDOM };
 enum spec_distribution {
 	SPEC_VALUES,                /* one of a list */
 	SPEC_INT_UNIFORM, SPEC_UNIFORM, SPEC_LOG_UNIFORM_VALUES, SPEC_LOG_UNIFORM, SPEC_Q_UNIFORM, SPEC_Q_LOG_UNIFORM_VALUES,
-	SPEC_NORMAL, SPEC_LOG_NORMAL
+	SPEC_NORMAL, SPEC_LOG_NORMAL, SPEC_Q_LOG_UNIFORM, SPEC_Q_NORMAL, SPEC_Q_LOG_NORMAL
 };
+#define SPEC_GRIDS_MAX 10000
 
 /* What the file says of one parameter. */
 struct spec_param {
@@ -52,10 +53,12 @@ struct spec_expected {
 };
 
 struct spec {
-	char *path, *name, *text;   /* text: the file's bytes as read, kept in the database */
+	char *path, *name;
+	char *text;                 /* the file's bytes as read, then `# --set key=value` lines; kept in the database */
 	char *model;                /* as written: demo, a hub id, or a folder */
 	char *model_dir;            /* absolute folder that holds it (resolved); NULL when it must be fetched first */
-	char *dataset;              /* as written when it is a name, else NULL */
+	char *dataset;              /* as written when it is a name (demo, e2e), else NULL */
+	bool dataset_missing;       /* a known dataset that is not in the cache: fetch it, then load the spec again */
 	char *train;                /* absolute, or NULL */
 	struct spec_split *splits;
 	size_t n_splits;

@@ -42,8 +42,11 @@ void hash_end(struct hash *h, char hex[HASH_HEX])
 {
 	unsigned char digest[32];
 	hash_raw(h, digest);
-	for (int i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	for (int i = 0; i < 32; i++) { /* a plan of a million runs makes millions of keys: no snprintf here */
+		hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+		hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+	}
+	hex[64] = '\0';
 }
 
 void hash_bytes(const void *bytes, size_t n, char hex[HASH_HEX])

@@ -7,7 +7,8 @@
  *     job_release(&job);
  *
  * Kinds:
- *   check   load model, tokenizer and data, verify that every sequence fits; computes nothing, makes nothing
+ *   check   load model, tokenizer and data, verify that every sequence fits; computes nothing, makes nothing; outputs:
+ *           those whose lengths can differ, trainings have split == n_splits (plan.h)
  *   train   makes the adapter folder outputs[0].dir with outputs[0].params
  *   decode  makes one hypotheses folder for each output; outputs whose decode parameters differ only in
  *           max_new_tokens, length_penalty and early_stopping are answered by one search (REFERENCE §5.7)

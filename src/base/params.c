@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,14 +244,24 @@ bool params_value_equal(int id, union param_value a, union param_value b)
 	return a.i == b.i;
 }
 
-void params_default(struct params *p)
+static struct params defaults_parsed;
+static pthread_once_t defaults_once = PTHREAD_ONCE_INIT;
+
+static void parse_defaults(void)
 {
-	memset(p, 0, sizeof *p);
+	struct params *p = &defaults_parsed;
 	for (int id = 0; id < PARAM_COUNT; id++) {
 		struct err err = {0};
 		if (params_parse(p, id, param_table[id].default_text, &err) < 0)
 			BUG("default of %s: %s", param_table[id].name, err.text);
 	}
+}
+
+/* Parsed once: a plan of a million runs asks for them millions of times. */
+void params_default(struct params *p)
+{
+	pthread_once(&defaults_once, parse_defaults);
+	*p = defaults_parsed;
 }
 
 bool params_is_default(int id, union param_value value)
