@@ -35,25 +35,27 @@ const char *store_artifacts_dir(const struct store *store);
 int store_batch_begin(struct store *store, struct err *err);
 int store_batch_end(struct store *store, struct err *err);
 
-/* The plan's question. An artifact is there when its row says done and its folder exists; a complete folder without a row
- * (we were killed between rename and commit) is adopted. ctx is the store. */
+/* The plan's question. An artifact is there when its row says done and its folder exists; a complete folder without a
+ * row (we were killed between rename and commit) is adopted. ctx is the store. */
 bool store_have_artifact(const char *key, enum job_kind kind, void *store);
 
 /* Registers sweep, runs, jobs and artifacts; repeats nothing that is there (same spec name and text: same sweep). */
 int store_begin_sweep(struct store *store, const struct spec *spec, const struct plan *plan, int64_t *sweep_id,
-                      struct err *err);
+		      struct err *err);
 /* Run statuses of this sweep from the artifacts' states, finished_at, leaderboard view. */
 int store_end_sweep(struct store *store, int64_t sweep_id, bool interrupted, struct err *err);
 
 int store_attempt_begin(struct store *store, const char *job_key, int attempt, int worker, int threads, int64_t pid,
-                        int64_t *attempt_id, struct err *err);
+			int64_t *attempt_id, struct err *err);
 int store_attempt_end(struct store *store, int64_t attempt_id, enum sched_outcome outcome, const char *reason,
-                      const char *log_tail, const struct event *done /* or NULL */, struct err *err);
+		      const char *log_tail, const struct event *done /* or NULL */, struct err *err);
 int store_loss(struct store *store, const char *adapter_key, const struct event *loss, struct err *err);
 /* Reads a finished artifact's folder (job.h) into artifacts, hypotheses, scores and losses, and marks every run that is
  * complete with it. */
 int store_artifact_done(struct store *store, const char *key, const char *dir, struct err *err);
 int store_job_failed(struct store *store, const char *job_key, const char *reason, struct err *err);
+/* A line for the sweep's diary (table events): "notice", "started", "failed" ... */
+int store_event(struct store *store, int64_t sweep_id, const char *kind, const char *text, struct err *err);
 
 /* A digest cache: SHA-256 of a file by (path, size, mtime, inode), so that a 353 MB model is hashed once. */
 bool store_digest_get(struct store *store, const char *path, char hex[HASH_HEX]);

@@ -1,0 +1,326 @@
+/* store_artifact.c - a finished artifact's folder becomes rows: artifact, scores, hypotheses or losses, and every run
+ * that is complete with it, in one durable transaction. The files were written by a worker, but perhaps not by ours or
+ * not by this version: whatever is wrong with them is an ERR_INPUT with file and line, and nothing of it stays. */
+#include "store_db.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "jsonl.h"
+
+#define CARD_MAX  ((size_t)1 << 22) /* artifact.json */
+#define LINES_MAX ((size_t)1 << 29) /* hypotheses.jsonl, losses.jsonl */
+
+static const char *kind_name(enum job_kind kind)
+{
+	return kind == JOB_TRAIN ? "adapter" : "hypotheses";
+}
+
+static cJSON *read_card(const char *key, const char *dir, const char **kind, struct err *err)
+{
+	char *path = fs_join(dir, "artifact.json");
+	cJSON *card = json_read_file(path, CARD_MAX, err);
+	const char *found;
+	if (card && (json_string(card, "kind", kind, err) < 0 || json_string(card, "key", &found, err) < 0)) {
+		err_prefix(err, "%s", path);
+		cJSON_Delete(card);
+		card = NULL;
+	}
+	if (card && strcmp(*kind, "adapter") != 0 && strcmp(*kind, "hypotheses") != 0) {
+		err_at(err, path, 0, 0, "`kind`: expected adapter or hypotheses, found `%.40s`", *kind);
+		cJSON_Delete(card);
+		card = NULL;
+	}
+	if (card && strcmp(found, key) != 0) {
+		err_at(err, path, 0, 0, "`key`: expected %s, found `%.80s`", key, found);
+		cJSON_Delete(card);
+		card = NULL;
+	}
+	free(path);
+	return card;
+}
+
+bool store_artifact_complete(const char *key, enum job_kind kind, const char *dir)
+{
+	struct err err = {0};
+	const char *found = "";
+	cJSON *card = read_card(key, dir, &found, &err);
+	bool complete = card && strcmp(found, kind_name(kind)) == 0;
+	cJSON_Delete(card);
+	return complete;
+}
+
+/* Calls row() for every line of a JSON Lines file. */
+typedef int line_function(struct store *s, int64_t artifact, struct jsonl_value *values, int64_t *last,
+			  struct err *err);
+
+static int read_lines(struct store *s, int64_t artifact, const char *path, struct jsonl_value *values, size_t n_values,
+		      line_function *row, int64_t *count, struct err *err)
+{
+	struct buf text = BUF_INIT;
+	int64_t last = -1;
+	int result = buf_read_file(&text, path, LINES_MAX, err);
+	size_t number = 0;
+	*count = 0;
+	for (const char *at = text.data, *end = at + text.size; result == 0 && at < end;) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)((stop ? stop : end) - at), column;
+		number++;
+		if (n > 0) {
+			if (jsonl_parse(at, n, values, n_values, &column) < 0)
+				result = err_at(err, path, number, column, "not a JSON object");
+			else if (row(s, artifact, values, &last, err) < 0)
+				/* the store's own failures (disk full) are not the file's */
+				result = err->kind == ERR_INPUT ? err_at(err, path, number, 0, "%s", err->text) : -1;
+			else
+				++*count;
+		}
+		at += n + (stop != NULL);
+	}
+	buf_release(&text);
+	jsonl_release(values, n_values);
+	return result;
+}
+
+/* A number, or NaN for null and absent. */
+static int get_number(const struct jsonl_value *v, double *value, struct err *err)
+{
+	*value = (double)NAN;
+	if (v->kind == JSONL_NUMBER)
+		*value = v->number;
+	else if (v->kind != JSONL_NULL && v->kind != JSONL_ABSENT)
+		return err_set(err, ERR_INPUT, "`%s`: expected a number", v->name);
+	return 0;
+}
+
+static int get_count(const struct jsonl_value *v, int64_t *value, struct err *err)
+{
+	if (v->kind != JSONL_NUMBER || v->number != floor(v->number) || v->number < 0 || v->number > 9007199254740992.0)
+		return err_set(err, ERR_INPUT, "`%s`: expected a whole number from 0 up", v->name);
+	*value = (int64_t)v->number;
+	return 0;
+}
+
+enum { H_ID, H_TEXT, H_SCORE, H_TOKENS, H_SENTENCE, H_COUNT };
+
+static int add_hypothesis(struct store *s, int64_t artifact, struct jsonl_value *v, int64_t *last, struct err *err)
+{
+	int64_t id, tokens = -1;
+	double score, sentence;
+	if (v[H_ID].kind == JSONL_TEXT) { /* "3" */
+		char *end;
+		errno = 0;
+		v[H_ID].number = (double)strtoll(v[H_ID].text.data, &end, 10);
+		if (!errno && *end == '\0' && end != v[H_ID].text.data)
+			v[H_ID].kind = JSONL_NUMBER;
+	}
+	if (get_count(&v[H_ID], &id, err) < 0 || get_number(&v[H_SCORE], &score, err) < 0 ||
+	    get_number(&v[H_SENTENCE], &sentence, err) < 0)
+		return -1;
+	if (v[H_TOKENS].kind != JSONL_NULL && v[H_TOKENS].kind != JSONL_ABSENT &&
+	    get_count(&v[H_TOKENS], &tokens, err) < 0)
+		return -1;
+	if (v[H_TEXT].kind != JSONL_TEXT)
+		return err_set(err, ERR_INPUT, "`text`: expected a text");
+	if (id <= *last)
+		return err_set(err, ERR_INPUT, "`id`: expected more than %lld (ids rise), found %lld", (long long)*last,
+			       (long long)id);
+	*last = id;
+	return store_do(s, err,
+			"INSERT INTO hypotheses(artifact_id, input, text, score, tokens, sentence_bleu) "
+			"VALUES(?1, ?2, ?3, ?4, nullif(?5, -1), ?6)",
+			"iibdid", artifact, id, v[H_TEXT].text.data, v[H_TEXT].text.size, score, tokens, sentence);
+}
+
+enum { L_STEP, L_LOSS, L_RATE, L_SPEED, L_COUNT };
+
+static int add_loss(struct store *s, int64_t artifact, struct jsonl_value *v, int64_t *last, struct err *err)
+{
+	int64_t step;
+	double loss, rate, speed;
+	if (get_count(&v[L_STEP], &step, err) < 0 || get_number(&v[L_LOSS], &loss, err) < 0 ||
+	    get_number(&v[L_RATE], &rate, err) < 0 || get_number(&v[L_SPEED], &speed, err) < 0)
+		return -1;
+	if (step <= *last)
+		return err_set(err, ERR_INPUT, "`step`: expected more than %lld (steps rise), found %lld",
+			       (long long)*last, (long long)step);
+	*last = step;
+	/* tokens/s is known from the events only: a row that came live keeps it */
+	return store_do(s, err,
+			"INSERT INTO losses(adapter_id, step, loss, learning_rate, tokens_per_second) "
+			"VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET loss = excluded.loss, "
+			"learning_rate = excluded.learning_rate, "
+			"tokens_per_second = coalesce(excluded.tokens_per_second, tokens_per_second)",
+			"iiddd", artifact, step, loss, rate, speed);
+}
+
+static int add_scores(struct store *s, int64_t artifact, const cJSON *card, const char *split, struct err *err)
+{
+	if (store_do(s, err, "DELETE FROM scores WHERE artifact_id = ?1", "i", artifact) < 0)
+		return -1;
+	const cJSON *scores = cJSON_GetObjectItemCaseSensitive(card, "scores"), *item;
+	const cJSON *signatures = cJSON_GetObjectItemCaseSensitive(card, "signatures");
+	cJSON_ArrayForEach(item, scores)
+	{
+		if (!item->string || strlen(item->string) > 200 || (!cJSON_IsNumber(item) && !cJSON_IsNull(item)))
+			return err_set(err, ERR_INPUT, "`scores`: expected numbers by name");
+		const cJSON *signature = cJSON_GetObjectItemCaseSensitive(signatures, item->string);
+		double value = cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+		if (store_do(s, err,
+			     "INSERT OR REPLACE INTO scores(artifact_id, metric, value, signature) VALUES(?1, ?2, ?3, "
+			     "?4)",
+			     "itdt", artifact, item->string, value,
+			     cJSON_IsString(signature) ? signature->valuestring : NULL) < 0)
+			return -1;
+		int64_t rowid;
+		int added = store_int(s, err, &rowid,
+				      "INSERT INTO metrics(name, split, metric) VALUES(?1 || '_' || ?2, ?1, ?2) "
+				      "ON CONFLICT DO NOTHING RETURNING rowid",
+				      "tt", split, item->string);
+		if (added < 0)
+			return -1;
+		if (added)
+			s->view_stale = true;
+	}
+	return 0;
+}
+
+/* The runs' own score and the sort key made of it, where an artifact (or a sweep's metric) changed. */
+#define SET_RANK(WHERE)                                                                                                \
+	"UPDATE runs SET (score, rank) = (SELECT c.value, CASE WHEN c.value IS NULL THEN 9e999 "                       \
+	"WHEN s.goal = 'maximize' THEN -c.value ELSE c.value END FROM sweeps s "                                       \
+	"LEFT JOIN metrics m ON m.name = s.metric "                                                                    \
+	"LEFT JOIN run_artifacts x ON x.run_id = runs.id AND x.split = m.split "                                       \
+	"LEFT JOIN scores c ON c.artifact_id = x.artifact_id AND c.metric = m.metric "                                 \
+	"WHERE s.id = runs.sweep_id) WHERE " WHERE
+
+int store_rank(struct store *s, int64_t artifact, int64_t sweep, struct err *err)
+{
+	if (sweep)
+		return store_do(s, err, SET_RANK("sweep_id = ?1"), "i", sweep);
+	return store_do(s, err, SET_RANK("id IN (SELECT run_id FROM run_artifacts WHERE artifact_id = ?1)"), "i",
+			artifact);
+}
+
+static int complete_runs(struct store *s, int64_t artifact, struct err *err)
+{
+	if (store_rank(s, artifact, 0, err) < 0)
+		return -1;
+	return store_do(s, err,
+			"UPDATE runs SET status = 'done', reason = NULL, finished_at = " STORE_TIME
+			" WHERE status IN ('pending', 'failed') AND "
+			"id IN (SELECT run_id FROM run_artifacts WHERE artifact_id = ?1) AND NOT EXISTS "
+			"(SELECT 1 FROM run_artifacts x JOIN artifacts a ON a.id = x.artifact_id "
+			"WHERE x.run_id = runs.id AND a.state <> 'done')",
+			"i", artifact);
+}
+
+static int add_rows(struct store *s, int64_t artifact, const cJSON *card, bool adapter, const char *dir,
+		    struct err *err)
+{
+	int64_t count = 0;
+	int result;
+	char *path = fs_join(dir, adapter ? "losses.jsonl" : "hypotheses.jsonl");
+	if (adapter) {
+		struct jsonl_value values[L_COUNT] = {
+			{.name = "step"}, {.name = "loss"}, {.name = "learning_rate"}, {.name = "tokens_per_second"}};
+		result = fs_exists(path) ? read_lines(s, artifact, path, values, L_COUNT, add_loss, &count, err) : 0;
+	} else {
+		struct jsonl_value values[H_COUNT] = {{.name = "id"},
+						      {.name = "text"},
+						      {.name = "score"},
+						      {.name = "tokens"},
+						      {.name = "sentence_bleu"}};
+		result = store_do(s, err, "DELETE FROM hypotheses WHERE artifact_id = ?1", "i", artifact);
+		if (result == 0)
+			result = read_lines(s, artifact, path, values, H_COUNT, add_hypothesis, &count, err);
+		const cJSON *said = cJSON_GetObjectItemCaseSensitive(card, "count");
+		if (result == 0 && cJSON_IsNumber(said) && said->valuedouble != (double)count)
+			result = err_at(err, path, 0, 0, "expected %.0f lines as artifact.json says, found %lld",
+					said->valuedouble, (long long)count);
+	}
+	if (result == 0 && !adapter)
+		result = store_do(s, err, "UPDATE artifacts SET count = ?2 WHERE id = ?1", "ii", artifact, count);
+	free(path);
+	return result;
+}
+
+/* Below the database's folder a relative name, so that file and folder can be moved together. */
+static char *stored_dir(const struct store *s, const char *dir)
+{
+	size_t n = strlen(s->dir);
+	if (strncmp(dir, s->dir, n) == 0 && (dir[n] == '/' || s->dir[n - 1] == '/'))
+		return mem_strdup(dir + n + (dir[n] == '/'));
+	return mem_strdup(dir);
+}
+
+int store_artifact_row(struct store *s, const char *key, const char *dir, bool adapter, const char *split, int64_t *id,
+		       struct err *err)
+{
+	char *place = stored_dir(s, dir);
+	int got =
+		store_int(s, err, id,
+			  "INSERT INTO artifacts(key, kind, split, dir, state) VALUES(?1, ?2, ?3, ?4, 'pending') "
+			  "ON CONFLICT(key) DO UPDATE SET dir = excluded.dir, split = coalesce(excluded.split, split) "
+			  "RETURNING id",
+			  "tttt", key, adapter ? "adapter" : "hypotheses", split, place);
+	free(place);
+	return got < 0 ? -1 : 0;
+}
+
+int store_artifact_done(struct store *s, const char *key, const char *dir, struct err *err)
+{
+	const char *kind;
+	cJSON *card = read_card(key, dir, &kind, err);
+	if (!card)
+		return -1;
+	bool adapter = strcmp(kind, "adapter") == 0;
+	const cJSON *split_item = cJSON_GetObjectItemCaseSensitive(card, "split");
+	const cJSON *arch = cJSON_GetObjectItemCaseSensitive(card, "arch");
+	const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(card, "seconds");
+	const char *split = cJSON_IsString(split_item) ? split_item->valuestring : NULL;
+	int64_t id;
+	int result = -1;
+	if (!adapter && !split) {
+		err_set(err, ERR_INPUT, "%s/artifact.json: `split` is missing", dir);
+		goto out;
+	}
+	if (store_begin(s, true, err) < 0)
+		goto out;
+	if (store_artifact_row(s, key, dir, adapter, split, &id, err) == 0 &&
+	    add_rows(s, id, card, adapter, dir, err) == 0 && (adapter || add_scores(s, id, card, split, err) == 0) &&
+	    store_do(s, err,
+		     "UPDATE artifacts SET state = 'done', arch = ?2, seconds = coalesce(?3, seconds), created_at "
+		     "= " STORE_TIME " WHERE id = ?1",
+		     "itd", id, cJSON_IsString(arch) ? arch->valuestring : NULL,
+		     cJSON_IsNumber(seconds) ? seconds->valuedouble : (double)NAN) == 0)
+		result = complete_runs(s, id, err);
+	result = store_finish(s, result, err);
+out:
+	cJSON_Delete(card);
+	return result;
+}
+
+bool store_have_artifact(const char *key, enum job_kind kind, void *ctx)
+{
+	struct store *s = ctx;
+	struct err err = {0};
+	int64_t id;
+	char *dir = fs_join(s->artifacts_dir, key);
+	bool have = false;
+	int row = store_int(s, &err, &id, "SELECT id FROM artifacts WHERE key = ?1 AND state = 'done'", "t", key);
+	if (row > 0) {
+		have = fs_is_dir(dir);
+	} else if (row == 0 && store_artifact_complete(key, kind, dir)) {
+		/* We were killed between the worker's rename and our commit, or the database was deleted. */
+		have = s->mode == STORE_READ || store_artifact_done(s, key, dir, &err) == 0;
+	}
+	free(dir);
+	return have;
+}

@@ -1,0 +1,94 @@
+/* store_db.h - inside the store: one connection, its statements, its transactions. Included by store*.c only (they are
+ * the only files with SQL; the layer check knows).
+ *
+ *     if (store_do(s, err, "UPDATE jobs SET state = ?1 WHERE id = ?2", "ti", "done", id) < 0) return -1;
+ *     int found = store_int(s, err, &id, "SELECT id FROM jobs WHERE key = ?1", "t", key);     1, 0 or -1
+ *
+ * Argument letters: i int64_t, d double (NaN is NULL), t text or NULL, b bytes and size_t (stored as TEXT, NULs and
+ * all), n NULL (takes no argument), 0 an int64_t of which 0 is NULL. SQL given here must be a string literal:
+ * statements are prepared once and found again by its address. */
+#ifndef SWEEP_STORE_DB_H
+#define SWEEP_STORE_DB_H
+
+#include <sqlite3.h>
+#include <stdarg.h>
+
+#include "base/buf.h"
+#include "store.h"
+#include "store_query.h"
+
+#define STORE_APPLICATION_ID 0x53574550 /* "SWEP" in the file's header */
+#define STORE_STATEMENTS     96
+#define STORE_TIME           "strftime('%Y-%m-%d %H:%M:%f','now')" /* UTC */
+
+struct store {
+	sqlite3 *db;
+	char *path;          /* as the user wrote it: for messages */
+	char *dir;           /* absolute folder that holds the file */
+	char *artifacts_dir; /* absolute */
+	enum store_mode mode;
+	int lock_fd;     /* of <db>.lock, held by a writer; else -1 */
+	int depth;       /* open transactions: 0 none, 1 BEGIN, more are savepoints */
+	bool full;       /* PRAGMA synchronous is FULL now */
+	bool view_stale; /* a new score column or varying parameter: make the view again at the next commit */
+	struct {
+		const char *sql;
+		sqlite3_stmt *stmt;
+	} statements[STORE_STATEMENTS];
+	size_t n_statements;
+	sqlite3_stmt *insert_run; /* its text depends on params.def */
+};
+
+/* Turns SQLite's complaint into our sentence; returns -1. */
+int store_fail(struct store *s, struct err *err);
+
+/* The prepared statement of a literal, reset and unbound; NULL and err. Belongs to the store. */
+sqlite3_stmt *store_statement(struct store *s, const char *literal, struct err *err);
+void store_bind(sqlite3_stmt *q, const char *types, ...);
+void store_vbind(sqlite3_stmt *q, const char *types, va_list ap);
+int store_do(struct store *s, struct err *err, const char *literal, const char *types, ...);
+/* The first column of the first row. 1 with a value, 0 without a row (or NULL), -1 on failure. */
+int store_int(struct store *s, struct err *err, int64_t *value, const char *literal, const char *types, ...);
+/* SQL made at run time (several statements allowed), run once. */
+int store_exec(struct store *s, const char *sql, struct err *err);
+/* Steps and resets. 1: a row is there; 0: done, already reset; -1. */
+int store_step(struct store *s, sqlite3_stmt *q, struct err *err);
+
+/* Nested: the outermost is BEGIN IMMEDIATE, inner ones are savepoints. durable: COMMIT waits for the disk (FULL);
+ * otherwise the rows survive a kill -9 but perhaps not a power cut. */
+int store_begin(struct store *s, bool durable, struct err *err);
+/* Commits when result is 0 (-1 if that fails), else rolls back and returns -1 with err as it was. */
+int store_finish(struct store *s, int result, struct err *err);
+
+/* store_schema.c */
+#define STORE_VERSION 2
+int store_schema_open(struct store *s, struct err *err); /* writer: create or migrate */
+int store_schema_check(struct store *s, bool *old,
+		       struct err *err);                  /* reader: *old when a writer must migrate it first */
+int store_schema_view(struct store *s, struct err *err);  /* makes `leaderboard` again if it would differ */
+void store_quote(const char *name, struct buf *out);      /* as an SQL identifier */
+void store_quote_text(const char *text, struct buf *out); /* as an SQL text literal */
+
+/* store_data.c: the id of the rows for a split's inputs and references, read from its files when they are new */
+int store_dataset(struct store *s, const struct spec_split *split, int64_t *id, struct err *err);
+
+/* store_artifact.c: true when dir holds a complete artifact of this key (its artifact.json says so) */
+bool store_artifact_complete(const char *key, enum job_kind kind, const char *dir);
+/* The artifact's row, made (pending) when it is new. */
+int store_artifact_row(struct store *s, const char *key, const char *dir, bool adapter, const char *split, int64_t *id,
+		       struct err *err);
+/* Sets score and rank of the runs that show an artifact, or, with a sweep, of all its runs. */
+int store_rank(struct store *s, int64_t artifact, int64_t sweep, struct err *err);
+
+/* store_query.c, for store_query_run.c */
+char *store_get_text(sqlite3_stmt *q, int column);         /* a copy, or NULL */
+double store_get_double(sqlite3_stmt *q, int column);      /* or NaN */
+void store_run_columns(struct buf *sql);                   /* "SELECT r.id, ..." of a struct store_run */
+int store_get_run(sqlite3_stmt *q, struct store_run *run); /* reads them; the number of columns */
+void store_run_release(struct store_run *run);
+int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct err *err);
+void store_setup_release(struct store_setup *setup);
+int store_get_sweeps(struct store *s, int64_t only, struct store_sweeps *out, struct err *err); /* 0: all */
+void store_sweep_release(struct store_sweep *sweep);
+
+#endif
