@@ -8,9 +8,9 @@
  *     }
  *     free(dir);
  *
- * Nothing is printed here: what a person may want to see goes to the options' functions (hub_bar.h draws it). Everything
- * is read from the environment at each call (HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the rest); nothing is
- * kept between calls, and no descriptor stays open. */
+ * Nothing is printed here: what a person may want to see goes to the options' functions (hub_bar.h draws it).
+ * Everything is read from the environment at each call (HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the rest);
+ * nothing is kept between calls, and no descriptor stays open. */
 #ifndef SWEEP_HUB_H
 #define SWEEP_HUB_H
 
@@ -20,17 +20,18 @@
 
 #include "base/err.h"
 
-/* What a transfer looks like now. state goes BEGIN, MOVE..., END or FAIL for each file that the network is needed for. */
+/* What a transfer looks like now. state goes BEGIN, MOVE..., END or FAIL for each file that the network is needed for.
+ */
 enum hub_state { HUB_BEGIN, HUB_MOVE, HUB_END, HUB_FAIL };
 struct hub_progress {
 	enum hub_state state;
-	const char *file;       /* path in the repository; valid during the call */
-	int64_t done, total;    /* bytes, with what was there already */
-	int64_t resumed;        /* bytes that an earlier, broken transfer had left */
+	const char *file;    /* path in the repository; valid during the call */
+	int64_t done, total; /* bytes, with what was there already */
+	int64_t resumed;     /* bytes that an earlier, broken transfer had left */
 };
 
 struct hub_options {
-	const char *revision;   /* branch, tag or commit; NULL: main */
+	const char *revision; /* branch, tag or commit; NULL: main */
 	/* Any of these may be NULL. progress is called some ten times a second at most. */
 	void (*progress)(void *ctx, const struct hub_progress *progress);
 	/* One sentence that is no error: a retry, a wait, a cached copy used because the network is down. */
