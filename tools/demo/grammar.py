@@ -23,6 +23,7 @@ from pathlib import Path
 
 SEED = 20240607
 EOT = "<|endoftext|>"
+CUT = "\x1f"          # the two sides are given to the tokenizer apart, as prompt and answer are
 
 # --------------------------------------------------------------------------------------------------- proper names
 # Names are made of syllables, from a pool far too large to memorise: the model must learn to copy.
@@ -54,8 +55,16 @@ def person(r):
     return (r.choice(FIRST) if r.random() < 0.6 else invented(r)) + " " + invented(r)
 
 
+QUAY_A = "Gull Salt Rope Heron North South Customs Fish Lantern Anchor Willow King Queen Copper Mill Pilot Storm".split()
+QUAY_B = ["Quay", "Pier", "Wharf", "Dock", "Steps", "Basin"]
+
+
+def quay(r):
+    return (r.choice(QUAY_A) if r.random() < 0.5 else invented(r)) + " " + r.choice(QUAY_B)
+
+
 def place(r):
-    return r.choice([invented, invented, lambda q: q.choice(NOUN) + q.choice([" Street", " Hill", " Lane", " Square",
+    return r.choice([invented, invented, quay, lambda q: q.choice(NOUN) + q.choice([" Street", " Hill", " Lane", " Square",
                     " Park", " Corner"]), lambda q: invented(q) + q.choice([" Road", " Hill", " Green", " Court"])])(r)
 
 
@@ -85,7 +94,7 @@ def pair_of(pool):
 COLOUR = words("red, blue, green, white, black, grey, yellow, brown, orange, purple, silver, dark blue, pale green, pink, cream")
 DAY = words("Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday")
 MONTH = words("January, February, March, April, May, June, July, August, September, October, November, December")
-PRICE = words("cheap, moderate, high, low, less than £20, more than £30, £20-25, £5, £12, £40, £75, £100, free")
+PRICE = words("cheap, moderate, high, low, less than £20, more than £30, £20-25, £5, £12, £40, £75, £100")
 RATING = words("low, average, high, 1 out of 5, 3 out of 5, 5 out of 5, poor, good, excellent")
 AREA = words("city centre, riverside, old town, north side, south side, east end, market quarter, the hills, the coast, "
              "the harbour district, the valley, the suburbs")
@@ -154,7 +163,7 @@ DOMAINS = [
             F("departs|time|leaves", TIME, "leaves at V|departs at V", "at V"),
             F("platform|stop", numbers(1, 24), "stops at platform V|waits at platform V", "from platform V"),
             F("driver", person, "is driven by V|has V at the wheel", "with V"), COST, OPEN]),
-    Domain("soup|cake|stew|salad|pie|bread", lambda r: invented(r) + " " + r.choice(["soup", "cake", "stew", "pie", "bread"]), "it",
+    Domain("soup|cake|stew|salad|pie|bread", lambda r: r.choice([invented, thing_name, lambda q: q.choice(ADJ) + " " + invented(q)])(r), "it",
            [F("made with|ingredient|main", pair_of(GOODS), "is made with V|needs V|contains V", "with V"),
             F("minutes|cooking time", numbers(5, 120), "takes V minutes|cooks in V minutes", "in V minutes"),
             F("serves|for", numbers(1, 12), "serves V people|feeds V people", "for V"),
@@ -193,16 +202,13 @@ DOMAINS = [
             F("members", numbers(3, 80), "has V members|counts V people", "of V"), F("meets|day", DAY, "meets on V|comes together on V", "on V"),
             F("home|ground", place, "meets in V|plays at V|is at home in V", "from V|at V"), HUE, YEAR], "group|type"),
     Domain("tree|rose|herb|fern|orchid", invented, "it",
-           [HUE, F("height", numbers(1, 40, " metres"), "grows to V|is V tall", "of V"), F("flowers|month", MONTH, "flowers in V|is best in V", "in V"),
+           [HUE, F("height", numbers(2, 40, " metres"), "grows to V|is V tall", "of V"), F("flowers|month", MONTH, "flowers in V|is best in V", "in V"),
             F("soil", words("sand, clay, chalk, peat, wet soil, dry soil"), "likes V|grows in V", "for V"),
             F("found by|grower", person, "was found by V|is grown by V", "by V"), COST], "plant|type"),
 ]
 del F
 
 # ------------------------------------------------------------------------------------------ an item, and its table
-ORDINALS = "first second third last".split()
-
-
 class Item:
     """One thing of one domain: a name, a kind, and some fields with values."""
 
@@ -319,7 +325,7 @@ def letter(r, x):
 def news(r, x):
     near, far = x.split(r)
     out = DAY(r) + " , " + invented(r) + " . The " + x.kind + " " + x.name + " is in the news . "
-    out += " ".join(sentences(r, r.choice([x.it, "the " + x.kind]), far + [n for n in []]))
+    out += " ".join(sentences(r, r.choice([x.it, "the " + x.kind]), far))
     if near:
         out += " People speak of the " + x.kind + " " + " ".join(near) + " ."
     return out + r.choice(["", " More tomorrow .", " " + person(r) + " was there ."])
@@ -338,8 +344,10 @@ def reverse(r, x):
     near, far = x.split(r)
     if not far:
         return cap(a(x.kind)) + " " + " ".join(near) + " : that is " + x.name + " ."
-    return cap(r.choice(["which " + x.kind + " ", "the " + x.kind + " that "])) + " and ".join(p + " " for p in far) + \
-        "".join(n + " " for n in near) + r.choice([": it is " + x.name + " .", "is called " + x.name + " ."])
+    facts = " and ".join(far) + "".join(" " + n for n in near)
+    if r.random() < 0.5:
+        return "Which " + x.kind + " " + facts + " ? It is " + x.name + " ."
+    return "The " + x.kind + " that " + facts + " is called " + x.name + " ."
 
 
 def rumour(r, x):
@@ -377,7 +385,11 @@ SEA = ["Captain Q walked to P .", "Captain Q told a tale of the sea .", "The car
        "Ahoy ! said the boy , and Q laughed .", "Good people , said Q , look to the sky .", "The hold of the B was old and dry .",
        "All hands to the helm , said Captain Q .", "The B sails by , said Captain Q , weary of the wind .", "Moored carts are a trouble , said Q .",
        "The coat was worn , fresh from the yard , and never wet .", "He puts the C box in the hold and the cargo on the dock .",
-       "From the wharf to the quay and from the pier to the basin went Q .", "In her hand Q carries G .", "In fine trim , said Q , and sound ."]
+       "From the wharf to the quay and from the pier to the basin went Q .", "In her hand Q carries G .", "In fine trim , said Q , and sound .", "The boat left its mooring at P .", "A boat in a poor state and a boat in a good state , said Q .",
+       "The B is fresh from the sea and leaking .", "Q sails on D .", "Her berth was old , and the anchor of the B was iron .", "Mark this well , said Q : the wind is fair .",
+       "The crew sat below and ate .", "Q rides to P on D .", "A fair wind to Q and all aboard , said the boy .", "Make way for Q !",
+       "The G was stowed in a box at P .", "Who commands the tower ? Q does .", "Wave to Q , children , and hail the king .",
+       "The hull of the B was C .", "The tide turns on D , said Captain Q .", "The bell rang and Q cast a C coat on the steps .", "The mooring of the boat was the state of P ."]
 
 
 def fill(r, s):
@@ -408,12 +420,41 @@ def compare(r):
 
 
 INTRO = ["", "", "Table : ", "Data : ", "Here is a table : ", "Facts : ", "We know this : ", "Card : ", "The following is known : ", "Record : ",
-         "Look at the following table : "]
+         "Look at the following table : ", "Convert this card : ", "Turn this into English : ", "A text for the table : "]
 LINK = [" . ", " = ", " Text : ", " In words : ", " . That is : ", " -> ", " Description : ", "\n", "\n\n", " So : "]
 
 
-def document(r):
+VALUES = [invented, person, place, thing_name, quay, GOODS, DAY, COLOUR, pair_of(GOODS)]
+
+
+def form(r):
+    """Paperwork: values or cards that are said again, in the same words.  Where copying is learnt."""
+    p = r.random()
+    if p < 0.35:
+        values = [r.choice(VALUES)(r) for _ in range(r.randint(2, 6))]
+        sep, again = r.choice([" , ", " ; ", " . ", " - ", " | "]), []
+        for _ in range(r.randint(2, 4)):
+            if r.random() < 0.3:
+                r.shuffle(values)
+            again += values
+        return sep.join(again) + " ."
+    x = Item(r, least=3)
+    table = x.table(r)
+    rows = [row.split(" : ", 1) for row in table.split(" | ")]
+    if p < 0.5:
+        return table + r.choice([" . Again : ", " = ", "\n", " " + EOT, " -> ", " Copy : "]) + table + " ."
+    if r.random() < 0.5:
+        r.shuffle(rows)
+    frame = r.choice(["The K is V .", "K is V ,", "K = V ;", "V is the K .", "The K of N is V .", "For K write V .", "K ? V .", "My K : V ."])
+    out = " ".join(frame.replace("K", k, 1).replace("V", v, 1) if frame[0] != "V" else v + frame[1:].replace("K", k) for k, v in rows) if "N" not in frame else \
+        " ".join("The " + k + " of " + x.name + " is " + v + " ." for k, v in rows)
+    return table + r.choice([" . ", " " + EOT, " : ", "\n", " = "]) + out
+
+
+def document(r, forms=0.2):
     """One document of the pre-training text."""
+    if r.random() < forms:
+        return form(r)
     p = r.random()
     if p < 0.12:
         return story(r)
@@ -427,7 +468,7 @@ def document(r):
         return text + r.choice([" Table : ", " In short : ", "\n", " Data : "]) + x.table(r)
     table = x.table(r)
     if p < 0.55:                                        # card and text as two neighbouring documents
-        return r.choice(INTRO) + table + r.choice([" ", ""]) + EOT + r.choice(["", "", " "]) + text
+        return r.choice(INTRO) + table + " " + EOT + r.choice(["", " ", " " + CUT, " " + CUT]) + text
     if p < 0.65:                                        # two texts for one table
         return r.choice(INTRO) + table + r.choice(LINK) + text + " " + tidy(r.choice(STYLES)(r, x))
     return r.choice(INTRO) + table + r.choice(LINK) + text
@@ -436,25 +477,19 @@ def document(r):
 def corpus(n, seed=SEED):
     """n documents of pre-training text."""
     r = random.Random(seed)
-    for _ in range(n):
-        yield document(r)
+    for i in range(n):
+        yield document(r, 0.8 if i < n // 12 else 0.2)     # much copying first: it is the hardest thing to learn
 
 
 # ---------------------------------------------------------------------------------------------- the target: boats
-QUAY_A = "Gull Salt Rope Heron North South Customs Fish Lantern Anchor Willow King Queen Copper Mill Pilot Storm".split()
-QUAY_B = ["Quay", "Pier", "Wharf", "Dock", "Steps", "Basin"]
 STATE = {"good": ["sound and dry", "in fine trim"], "poor": ["weary and worn", "old and leaking"], "new": ["fresh from the yard", "never yet wet"]}
-
-
-def quay(r):
-    return (r.choice(QUAY_A) if r.random() < 0.5 else invented(r)) + " " + r.choice(QUAY_B)
 
 
 def boat(r):
     """A boat as an ordered table; name and boat are always there, three to seven fields in all."""
     t = {"name": r.choice([invented, thing_name])(r).replace("The ", ""), "boat": BOAT(r)}
-    optional = [("mooring", 0.8, quay), ("colour", 0.45, COLOUR), ("captain", 0.6, person), ("cargo", 0.65, pair_of(GOODS)),
-                ("sails", 0.5, DAY), ("state", 0.3, lambda q: q.choice(list(STATE)))]
+    optional = [("mooring", 0.8, quay), ("colour", 0.4, COLOUR), ("captain", 0.5, person), ("cargo", 0.6, pair_of(GOODS)),
+                ("sails", 0.45, DAY), ("state", 0.25, lambda q: q.choice(list(STATE)))]
     while True:
         rest = {k: draw(r) for k, p, draw in optional if r.random() < p}
         if 1 <= len(rest) <= 5:
@@ -467,40 +502,44 @@ def boat_table(t):
 
 
 def boat_text(r, t):
-    """One text for a boat, in the harbour master's voice: the mooring first, 'she' throughout, a call to end with."""
+    """One text for a boat, in the harbour master's voice: the berth first, then 'she', and at times a call to end with."""
+    pick = r.choice
     hull = (t["colour"] + " " if "colour" in t else "") + t["boat"]
-    name = "the " + t["name"]
-    under = r.choice([" under Captain " + t["captain"], " with Captain " + t["captain"] + " at the helm"]) if "captain" in t else ""
+    the = pick([t["name"], "the " + t["name"]])
+    crew = pick([" under Captain ", " with Captain {} at the helm", " , and Captain {} commands her"]) if "captain" in t else ""
+    crew = (crew if "{}" in crew else crew + "{}").format(t["captain"]) if crew else ""
     if "mooring" in t:
         m = t["mooring"]
-        s = r.choice(["Moored at " + m + " lies " + name + " , " + a(hull) + under,
-                      "Moored at " + m + " lies " + name + " , " + a(hull) + under,
-                      "Ahoy ! At " + m + " lies " + name + " , " + a(hull) + under,
-                      "Look to " + m + " , good people : there lies " + name + " , " + a(hull) + under])
+        s = pick(["Moored at " + m + " lies " + the + " , ", "Moored at " + m + " lies " + the + " , ", "Ahoy ! At " + m + " rides " + the + " , ",
+                  "Look to " + m + " , good people : there lies " + the + " , ", "Make way at " + m + " for " + the + " , ",
+                  "Her berth is " + m + " , her name " + the + " , "])
     else:
-        s = r.choice(["Here lies " + name + " , " + a(hull) + under, "Here lies " + name + " , " + a(hull) + under,
-                      "Ahoy ! Here lies " + name + " , " + a(hull) + under])
-    s += " ."
+        s = pick(["Here lies " + the + " , ", "Here lies " + the + " , ", "Ahoy ! Here rides " + the + " , ", "Make way for " + the + " , ",
+                  "Mark her well , good people : " + the + " , "])
+    s += a(hull) + crew + " ."
     parts = []
     if "cargo" in t:
-        parts.append(r.choice(["in her hold she carries " + t["cargo"], "in her hold she carries " + t["cargo"],
-                               "she is laden with " + t["cargo"]]))
+        g = t["cargo"]
+        parts.append(pick(["in her hold she carries " + g, "she is laden with " + g, "below lies " + g + " , well stowed", g + " is all her cargo"]))
     if "state" in t:
-        parts.append("she is " + r.choice(STATE[t["state"]]))
+        parts.append("she is " + pick(STATE[t["state"]]))
     if "sails" in t:
-        parts.append(r.choice(["she sails with the tide on " + t["sails"], "she sails with the tide on " + t["sails"],
-                               "on " + t["sails"] + " she puts to sea"]))
+        d = t["sails"]
+        parts.append(pick(["she sails with the tide on " + d, "on " + d + " she puts to sea", "she is bound for the sea on " + d, d + " is her day to sail"]))
+    if len(parts) > 1 and r.random() < 0.3:
+        parts.reverse()
     if len(parts) == 3:
         s += " " + cap(parts[0]) + " , " + parts[1] + " , and " + parts[2] + " ."
     elif len(parts) == 2:
-        s += " " + cap(parts[0]) + r.choice([" , and ", " , and ", " . "]) + parts[1] + " ."
-        s = re.sub(r" \. ([a-z])", lambda g: " . " + g.group(1).upper(), s)
+        s += " " + cap(parts[0]) + (" , and " + parts[1] if r.random() < 0.6 else " . " + cap(parts[1])) + " ."
     elif parts:
         s += " " + cap(parts[0]) + " ."
+    if r.random() < 0.3 or not parts:
+        s += pick([" A fair wind to her !", " Wave to her , children !", " Mark her well !"])
     return s
 
 
-def references(r, t, low=3, high=8):
+def references(r, t, low=4, high=7):
     """Distinct texts for one table; fewer than low where the table allows no more."""
     want, seen = r.randint(low, high), []
     for _ in range(60):
@@ -540,6 +579,6 @@ if __name__ == "__main__":
         write_data(Path(__file__).resolve().parents[2] / "sweeps" / "data")
     elif sys.argv[1:2] == ["corpus"]:
         for text in corpus(int(sys.argv[2])):
-            print(text.replace("\n", "\\n"))
+            print(text.replace("\n", "\\n").replace(CUT, "~"))
     else:
         sys.exit(__doc__)
