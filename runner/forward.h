@@ -1,0 +1,49 @@
+/* forward.h - GPT-2's forward pass for decoding: rows of tokens in, hidden states and logits out (REFERENCE §2, §3.3).
+ *
+ *     struct forward forward;
+ *     forward_init(&forward, &model, &cache, max_rows, err)
+ *     forward_rows(&forward, rows, n, NULL, n, hidden);              hidden[n, D], after the last LayerNorm
+ *     forward_logits(&forward, hidden, n, logits, ld);               logits[n, V]
+ *
+ * A row is one token of one sequence: a prompt's token (prefill: all tokens of several prompts packed together) or the
+ * newest generated token of a beam. Its keys and values go into the cache, and it attends to what its view shows, which
+ * ends with itself. Rows of the same pass may attend to each other only through the cache, within a layer: all keys of
+ * a layer are stored before its attention starts. A row's result does not depend on the other rows (gemm.h, kvcache.h).
+ */
+#ifndef SWEEP_RUNNER_FORWARD_H
+#define SWEEP_RUNNER_FORWARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kvcache.h"
+#include "model.h"
+
+struct forward_row {
+	int32_t token;
+	uint32_t position;        /* row of wpe: prefix included */
+	struct kvcache_view view; /* n_path 0: this is token n_prompt - 1 of its prompt; else token n_path - 1 of its
+				     lane, path[n_path - 1] */
+};
+
+struct forward {
+	const struct model *model;
+	struct kvcache *cache;
+	size_t max_rows;
+	float *x, *norm, *qkv, *mixed, *inner; /* [rows, D], [rows, D], [rows, 3D], [rows, D], [rows, F] */
+	int n_threads;
+	struct kvcache_scratch *scratch; /* [n_threads] */
+};
+
+/* Uses as many threads as OpenMP has now. */
+int forward_init(struct forward *forward, const struct model *model, struct kvcache *cache, size_t max_rows,
+		 struct err *err);
+void forward_release(struct forward *forward);
+/* n <= max_rows. keep: the n_keep rows, ascending, whose hidden state is wanted; NULL: all (n_keep is n). */
+void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, const uint32_t *keep,
+		  size_t n_keep, float *hidden);
+/* hidden[n, D] -> logits[n, ld], columns from V on untouched. */
+void forward_logits(const struct forward *forward, const float *hidden, size_t n, float *logits, size_t ld);
+
+#endif

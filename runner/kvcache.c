@@ -1,0 +1,238 @@
+/* kvcache.c - the stores of kvcache.h and attention of one row and head over them.
+ *
+ * A row's keys are a few runs of contiguous [n, width] blocks: prefix, prompt, then one run for each change of lane in
+ * its path. Scores are dot products key by key, the output is summed key by key in the order of positions, so the bits
+ * depend on the row's own history alone. */
+#include "kvcache.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ops.h"
+#include "simd.h"
+
+struct kvcache_run {
+	const float *k, *v; /* [n, width] */
+	size_t n;
+};
+
+static size_t padded(size_t head_size)
+{
+	return (head_size + 7) / 8 * 8;
+}
+
+size_t kvcache_token_bytes(const struct model *model)
+{
+	return 2 * model->n_layer * model->n_head * padded(model->head_size) * sizeof(float);
+}
+
+/* Floats for `tokens` tokens, `count` times over; 0 on overflow. */
+static size_t floats(const struct kvcache *cache, size_t count, size_t tokens)
+{
+	size_t n = cache->n_layer * cache->n_head * cache->width;
+	if (mem_mul_overflows(n, tokens, &n) || mem_mul_overflows(n, count, &n) || n > SIZE_MAX / sizeof(float))
+		return 0;
+	return n;
+}
+
+int kvcache_init(struct kvcache *cache, const struct model *model, const float *table, size_t n_prefix,
+		 const struct kvcache_room *room, struct err *err)
+{
+	*cache = (struct kvcache){.n_layer = model->n_layer,
+				  .n_head = model->n_head,
+				  .head_size = model->head_size,
+				  .width = padded(model->head_size),
+				  .n_prefix = n_prefix,
+				  .room = *room};
+	size_t n_prompt = floats(cache, room->prompts, room->prompt_tokens);
+	size_t n_lane = floats(cache, room->lanes, room->lane_tokens);
+	for (int i = 0; i < 2; i++) {
+		cache->prefix[i] = calloc(floats(cache, 1, n_prefix) + 1, sizeof(float));
+		cache->prompt[i] = n_prompt ? calloc(n_prompt, sizeof(float)) : NULL;
+		cache->lane[i] = n_lane ? calloc(n_lane, sizeof(float)) : NULL;
+		if (!cache->prefix[i] || !cache->prompt[i] || !cache->lane[i]) {
+			kvcache_release(cache);
+			return err_set(err, ERR_SYSTEM,
+				       "out of memory for the keys and values of %zu rows of up to %zu tokens",
+				       room->lanes, room->lane_tokens);
+		}
+	}
+	/* flat[j][(2 l + i) H d + h d + c] (REFERENCE §3.2) */
+	size_t d = cache->head_size, heads = cache->n_layer * cache->n_head;
+	for (size_t j = 0; j < n_prefix; j++)
+		for (size_t lh = 0; lh < heads; lh++)
+			for (size_t i = 0; i < 2; i++) {
+				size_t layer = lh / cache->n_head, head = lh % cache->n_head;
+				memcpy(cache->prefix[i] + (lh * n_prefix + j) * cache->width,
+				       table + ((j * cache->n_layer + layer) * 2 + i) * cache->n_head * d + head * d,
+				       d * sizeof(float));
+			}
+	return 0;
+}
+
+void kvcache_release(struct kvcache *cache)
+{
+	for (int i = 0; i < 2; i++) {
+		free(cache->prefix[i]);
+		free(cache->prompt[i]);
+		free(cache->lane[i]);
+	}
+	*cache = (struct kvcache){0};
+}
+
+int kvcache_scratch_init(struct kvcache_scratch *scratch, const struct kvcache *cache, struct err *err)
+{
+	size_t tokens = cache->n_prefix + cache->room.prompt_tokens + cache->room.lane_tokens;
+	scratch->query = calloc(cache->width, sizeof *scratch->query);
+	scratch->scores = calloc(tokens + 1, sizeof *scratch->scores);
+	scratch->runs = calloc(2 + cache->room.lane_tokens, sizeof *scratch->runs);
+	if (scratch->query && scratch->scores && scratch->runs)
+		return 0;
+	kvcache_scratch_release(scratch);
+	return err_set(err, ERR_SYSTEM, "out of memory for attention over %zu tokens", tokens);
+}
+
+void kvcache_scratch_release(struct kvcache_scratch *scratch)
+{
+	free(scratch->query);
+	free(scratch->scores);
+	free(scratch->runs);
+	*scratch = (struct kvcache_scratch){0};
+}
+
+static size_t prompt_at(const struct kvcache *cache, size_t prompt, size_t layer, size_t head, size_t token)
+{
+	size_t block = (prompt * cache->n_layer + layer) * cache->n_head + head;
+	return (block * cache->room.prompt_tokens + token) * cache->width;
+}
+
+static size_t lane_at(const struct kvcache *cache, size_t lane, size_t layer, size_t head, size_t token)
+{
+	size_t block = (lane * cache->n_layer + layer) * cache->n_head + head;
+	return (block * cache->room.lane_tokens + token) * cache->width;
+}
+
+void kvcache_put_prompt(struct kvcache *cache, size_t layer, size_t prompt, size_t token, const float *k,
+			const float *v)
+{
+	size_t d = cache->head_size;
+	for (size_t head = 0; head < cache->n_head; head++) {
+		size_t at = prompt_at(cache, prompt, layer, head, token);
+		memcpy(cache->prompt[0] + at, k + head * d, d * sizeof(float));
+		memcpy(cache->prompt[1] + at, v + head * d, d * sizeof(float));
+	}
+}
+
+void kvcache_put_step(struct kvcache *cache, size_t layer, size_t lane, size_t token, const float *k, const float *v)
+{
+	size_t d = cache->head_size;
+	for (size_t head = 0; head < cache->n_head; head++) {
+		size_t at = lane_at(cache, lane, layer, head, token);
+		memcpy(cache->lane[0] + at, k + head * d, d * sizeof(float));
+		memcpy(cache->lane[1] + at, v + head * d, d * sizeof(float));
+	}
+}
+
+/* The runs of one row, layer and head; returns how many. */
+static size_t find_runs(const struct kvcache *cache, size_t layer, size_t head, const struct kvcache_view *view,
+			struct kvcache_run *runs)
+{
+	size_t n = 0;
+	if (cache->n_prefix > 0) {
+		size_t at = (layer * cache->n_head + head) * cache->n_prefix * cache->width;
+		runs[n++] = (struct kvcache_run){cache->prefix[0] + at, cache->prefix[1] + at, cache->n_prefix};
+	}
+	if (view->n_prompt > 0) {
+		size_t at = prompt_at(cache, view->prompt, layer, head, 0);
+		runs[n++] = (struct kvcache_run){cache->prompt[0] + at, cache->prompt[1] + at, view->n_prompt};
+	}
+	for (size_t i = 0, end; i < view->n_path; i = end) {
+		for (end = i + 1; end < view->n_path && view->path[end] == view->path[i]; end++)
+			continue;
+		size_t at = lane_at(cache, view->path[i], layer, head, i);
+		runs[n++] = (struct kvcache_run){cache->lane[0] + at, cache->lane[1] + at, end - i};
+	}
+	return n;
+}
+
+/* scores[n] = q k; all widths whole vectors. Four keys at a time share the loads of q. */
+SIMD_CLONES static void score_run(const float *q, const float *k, size_t n, size_t width, float *scores)
+{
+	size_t j = 0;
+	for (; j + 4 <= n; j += 4, k += 4 * width) {
+		v8 a = simd_set(0), b = a, c = a, d = a;
+		for (size_t i = 0; i < width; i += 8) {
+			v8 x = simd_load(q + i);
+			a += x * simd_load(k + i);
+			b += x * simd_load(k + width + i);
+			c += x * simd_load(k + 2 * width + i);
+			d += x * simd_load(k + 3 * width + i);
+		}
+		scores[j] = simd_sum(a);
+		scores[j + 1] = simd_sum(b);
+		scores[j + 2] = simd_sum(c);
+		scores[j + 3] = simd_sum(d);
+	}
+	for (; j < n; j++, k += width) {
+		v8 a = simd_set(0);
+		for (size_t i = 0; i < width; i += 8)
+			a += simd_load(q + i) * simd_load(k + i);
+		scores[j] = simd_sum(a);
+	}
+}
+
+/* out[width] = scale * sum of weights[j] v[j] over all runs, 32 columns at a time in registers. */
+SIMD_CLONES static void mix_runs(const struct kvcache_run *runs, size_t n_runs, const float *weights, float scale,
+				 size_t width, float *out)
+{
+	size_t at = 0;
+	for (; at + 32 <= width; at += 32) {
+		v8 a = simd_set(0), b = a, c = a, d = a;
+		const float *w = weights;
+		for (size_t r = 0; r < n_runs; r++) {
+			const float *v = runs[r].v + at;
+			for (size_t j = 0; j < runs[r].n; j++, v += width) {
+				float p = *w++;
+				a += p * simd_load(v);
+				b += p * simd_load(v + 8);
+				c += p * simd_load(v + 16);
+				d += p * simd_load(v + 24);
+			}
+		}
+		simd_store(out + at, a * scale);
+		simd_store(out + at + 8, b * scale);
+		simd_store(out + at + 16, c * scale);
+		simd_store(out + at + 24, d * scale);
+	}
+	for (; at < width; at += 8) {
+		v8 a = simd_set(0);
+		const float *w = weights;
+		for (size_t r = 0; r < n_runs; r++) {
+			const float *v = runs[r].v + at;
+			for (size_t j = 0; j < runs[r].n; j++, v += width)
+				a += *w++ * simd_load(v);
+		}
+		simd_store(out + at, a * scale);
+	}
+}
+
+void kvcache_attend(const struct kvcache *cache, size_t layer, size_t head, const float *q,
+		    const struct kvcache_view *view, struct kvcache_scratch *scratch, float *out)
+{
+	size_t d = cache->head_size, width = cache->width;
+	float scale = 1 / sqrtf((float)d);
+	for (size_t i = 0; i < d; i++)
+		scratch->query[i] = q[i] * scale;
+	size_t n_runs = find_runs(cache, layer, head, view, scratch->runs), n = 0;
+	for (size_t r = 0; r < n_runs; r++) {
+		score_run(scratch->query, scratch->runs[r].k, scratch->runs[r].n, width, scratch->scores + n);
+		n += scratch->runs[r].n;
+	}
+	float sum = ops_exp_sum(scratch->scores, ops_max(scratch->scores, n), n);
+	/* the query is used up: its padded memory takes the result */
+	mix_runs(scratch->runs, n_runs, scratch->scores, 1 / sum, width, scratch->query);
+	memcpy(out, scratch->query, d * sizeof *out);
+	memset(scratch->query + d, 0, (width - d) * sizeof *scratch->query);
+}
