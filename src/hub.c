@@ -385,8 +385,12 @@ static bool is_pinned(struct fetch *f)
 		return false;
 	memcpy(f->commit, f->revision, HUB_COMMIT);
 	bool whole = is_there(f, CONFIG) && is_there(f, WEIGHTS);
-	for (size_t i = 0; i < N_OPTIONAL; i++)
-		whole = whole && (!has(&f->repo, f->commit, optional[i]) || is_there(f, optional[i]));
+	for (size_t i = 0; i < N_OPTIONAL && whole; i++) {
+		char *path = hub_cache_snapshot(&f->repo, f->commit, optional[i]);
+		struct stat st;
+		whole = lstat(path, &st) < 0 || is_there(f, optional[i]); /* a link to nothing is a loss */
+		free(path);
+	}
 	f->commit[0] = '\0';
 	return whole;
 }

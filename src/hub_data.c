@@ -117,13 +117,14 @@ int hub_data_fetch(const struct hub_env *env, const char *name, struct hub_http 
 		endpoint[n - 1] = '\0';
 	char *place = folder_of(env, data);
 	int result = 0;
-	hub_http_notice(http, "%s: %s", name, data->credit);
 	for (const struct pinned_file *f = data->files; f->path && result == 0; f++)
 		result = fetch_one(f, endpoint, place, http, err);
 	free(endpoint);
-	if (result == 0)
-		*dir = place;
-	else
+	if (result < 0) {
 		free(place);
-	return result;
+		return -1;
+	}
+	hub_http_notice(http, "%s: %s", name, data->credit);
+	*dir = place;
+	return 0;
 }

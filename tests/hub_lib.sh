@@ -29,6 +29,8 @@ rules() { printf '%s\n' "$1" >"$WORK/hub/rules.new" && mv "$WORK/hub/rules.new" 
 fresh() { rm -rf "$HF_HOME"; : >"$WORK/hub/requests"; rules "${1:-[]}"; }
 # asked METHOD REGEX: how many requests there were, by method and regular expression of the path
 asked() { grep -E "\"method\": \"$1\"" "$WORK/hub/requests" | grep -cE "\"path\": \"[^\"]*$2"; }
+# refused_late NEEDLE: as refused, after some files have been fetched (a line for each)
+refused_late() { expect_status 2; expect_err "$1"; check [ "$(printf '%s\n' "$ERR" | grep -c '^sweep: ')" -eq 1 ]; }
 # no variable of the caller's may lead anywhere else
 for name in $(env | grep -oE '^(HF_|HUGGING|TRANSFORMERS_|PYTORCH_|XDG_CACHE|SWEEP_E2E|https?_proxy|HTTPS?_PROXY|all_proxy|ALL_PROXY|REQUESTS_CA|CURL_CA)[A-Za-z_0-9]*'); do
 	unset "$name"
