@@ -1,0 +1,402 @@
+/* cmd_run.c - `sweep run FILE`: from the sweep file to the last words.
+ *
+ * Order matters here. Everything that can be wrong with what the user gave is found first and leaves nothing half done:
+ * the file, the grid, the database, the plan, the worker program, and then, by one check job, model and data. Only then
+ * is the sweep registered and worked off. With nothing to do, that takes milliseconds: a sweep that is done says so.
+ *
+ * The parts know nothing of each other; this file introduces them: plan asks store what exists, sched drives the
+ * executor and tells record, which writes to store, tally and progress. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli.h"
+#include "exec_local.h"
+#include "hub.h"
+#include "loop.h"
+#include "paths.h"
+#include "plan_print.h"
+#include "points.h"
+#include "progress.h"
+#include "record.h"
+#include "sched.h"
+#include "spec.h"
+#include "store.h"
+#include "tally.h"
+
+#define FAILURES_SHOWN 5
+
+struct run {
+	const char *file, *db;
+	const char **overrides;
+	size_t n_overrides;
+	int64_t jobs, cores; /* 0: as many as make sense */
+	bool dry, explain, quiet;
+	bool live; /* a display can be drawn */
+	struct spec spec;
+	struct points points;
+	struct plan plan;
+	struct store *store;
+	struct executor *executor;
+	struct tally tally;
+	struct sched_result result;
+	int64_t sweep_id, started_at;
+	int status; /* exit status, once it is known */
+};
+
+/* ---- from file to plan ---- */
+
+static void notice(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	fprintf(stderr, "note: %s\n", sentence);
+}
+
+static int load_spec(struct run *r, struct err *err)
+{
+	return spec_load(&r->spec, r->file, (const char *const *)r->overrides, r->n_overrides, err);
+}
+
+/* What the sweep file names and this machine lacks comes from the Hub; then the file is read again and finds it. */
+static int fetch_missing(struct run *r, struct err *err)
+{
+	if (r->spec.model_dir && !r->spec.dataset_missing)
+		return 0;
+	if (r->dry)
+		return err_at(err, r->file, 0, 0, "%s `%s` is not on this machine yet: run `sweep fetch %s` first",
+			      r->spec.model_dir ? "the dataset" : "the model",
+			      r->spec.model_dir ? r->spec.dataset : r->spec.model,
+			      r->spec.model_dir ? r->spec.dataset : r->spec.model);
+	struct hub_options options = {.notice = notice};
+	char *dir = NULL;
+	if (!r->spec.model_dir) {
+		if (!r->quiet)
+			fprintf(stderr, "fetching the model %s\n", r->spec.model);
+		if (hub_fetch_model(r->spec.model, &options, &dir, err) < 0)
+			return -1;
+		free(dir);
+	}
+	if (r->spec.dataset_missing) {
+		if (!r->quiet)
+			fprintf(stderr, "fetching the dataset %s\n", r->spec.dataset);
+		if (hub_fetch_dataset(r->spec.dataset, &options, &dir, err) < 0)
+			return -1;
+		free(dir);
+	}
+	spec_release(&r->spec);
+	return load_spec(r, err);
+}
+
+/* SHA-256 of a file, remembered in the database: a large model is read once. */
+static int digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *err)
+{
+	struct run *r = ctx;
+	if (r->store && store_digest_get(r->store, path, hex))
+		return 0;
+	if (hash_file(path, hex, err) < 0)
+		return -1;
+	return r->store && !r->dry ? store_digest_put(r->store, path, hex, err) : 0;
+}
+
+static bool have(const char *key, enum job_kind kind, void *ctx)
+{
+	struct run *r = ctx;
+	return r->store && store_have_artifact(key, kind, r->store);
+}
+
+static int build_plan(struct run *r, struct err *err)
+{
+	char *dir;
+	if (r->store) {
+		dir = mem_strdup(store_artifacts_dir(r->store));
+	} else { /* --dry-run before there is a database: where it would be */
+		char *path = fs_absolute(r->db);
+		size_t n = strlen(path);
+		dir = mem_printf("%.*s.artifacts", (int)(n > 3 && strcmp(path + n - 3, ".db") == 0 ? n - 3 : n), path);
+		free(path);
+	}
+	struct plan_options options = {.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r};
+	int result = plan_build(&r->plan, &r->spec, &r->points, &options, err);
+	free(dir);
+	return result;
+}
+
+static int prepare(struct run *r, struct err *err)
+{
+	if (load_spec(r, err) < 0 || fetch_missing(r, err) < 0 || points_make(&r->points, &r->spec, err) < 0)
+		return -1;
+	bool none = r->dry && !fs_exists(r->db);
+	if (!none && store_open(&r->store, r->db, r->dry ? STORE_READ : STORE_WRITE, err) < 0)
+		return -1;
+	if (build_plan(r, err) < 0)
+		return -1;
+	if (!r->quiet)
+		plan_print_notices(stderr, &r->spec, &r->plan);
+	int cores = r->cores ? (int)r->cores : exec_local_cores();
+	if (!r->cores)
+		r->cores = cores;
+	if (!r->jobs)
+		r->jobs = cores;
+	if ((uint64_t)r->jobs > r->plan.n_jobs && r->plan.n_jobs)
+		r->jobs = (int64_t)r->plan.n_jobs;
+	if (r->dry)
+		plan_print_summary(stdout, &r->spec, &r->plan, (int)r->jobs);
+	if (r->explain)
+		plan_print_explain(stdout, &r->spec, &r->plan);
+	fflush(stdout);
+	return 0;
+}
+
+/* ---- the check job ---- */
+
+struct check {
+	bool input; /* the user's files are at fault, not a worker that died */
+	struct err err;
+	char *log_tail;
+};
+
+static int check_event(void *ctx, size_t job, int worker, const struct event *event, struct err *err)
+{
+	struct check *c = ctx;
+	(void)job;
+	(void)worker;
+	(void)err;
+	if (event->kind == EVENT_ERROR)
+		c->input = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
+	return 0;
+}
+
+static int check_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+		       const char *log_tail, struct err *err)
+{
+	struct check *c = ctx;
+	(void)job;
+	(void)worker;
+	(void)err;
+	if (outcome != SCHED_FAILED)
+		return 0;
+	c->log_tail = log_tail ? mem_strdup(log_tail) : NULL;
+	return err_set(&c->err, c->input ? ERR_INPUT : ERR_SYSTEM, "%s", reason) < 0 ? 0 : -1;
+}
+
+/* Model, tokenizer, data and lengths, looked at by a worker before anything is registered: a plan of one job. */
+static int run_check(struct run *r, struct err *err)
+{
+	static const struct sched_listener listener = {.event = check_event, .ended = check_ended};
+	struct plan_job job = {.job = r->plan.check, .title = (char *)"check model and data", .waits_for = PLAN_NONE};
+	struct plan plan = {.jobs = &job, .n_jobs = 1};
+	struct check check = {0};
+	struct sched_options options = {.jobs = 1, .cores = (int)r->cores, .listener = &listener, .ctx = &check};
+	struct sched_result result;
+	if (!job.job.key[0])
+		snprintf(job.job.key, sizeof job.job.key, "check");
+	if (r->live)
+		fprintf(stderr, "checking model and data");
+	int status = sched_run(&plan, r->executor, &options, &result, err);
+	if (r->live)
+		fprintf(stderr, "\r\033[K");
+	if (status == 0 && result.failed) {
+		*err = check.err;
+		status = -1;
+		if (!check.input && check.log_tail)
+			fprintf(stderr, "%s\n", check.log_tail);
+	} else if (status == 0 && result.interrupted) {
+		fprintf(stderr, "interrupted before anything was started\n");
+		r->status = 130;
+	}
+	free(check.log_tail);
+	return status;
+}
+
+/* ---- last words ---- */
+
+static void put_indented(const char *text)
+{
+	fputs("    ", stderr);
+	for (; *text; text++) {
+		fputc(*text, stderr);
+		if (*text == '\n')
+			fputs("    ", stderr);
+	}
+	fputc('\n', stderr);
+}
+
+static void say_failures(const struct run *r, const struct record *record)
+{
+	for (size_t i = 0; i < record->n_failures && i < FAILURES_SHOWN; i++) {
+		const struct record_failure *f = &record->failures[i];
+		fprintf(stderr, "failed: %s: %s\n", r->plan.jobs[f->job].title, f->reason);
+		if (f->log_tail)
+			put_indented(f->log_tail);
+	}
+	if (record->n_failures > FAILURES_SHOWN)
+		fprintf(stderr, "and %zu more jobs failed\n", record->n_failures - FAILURES_SHOWN);
+	if (record->skipped)
+		fprintf(stderr, "%zu job%s that need%s them did not run\n", record->skipped,
+			record->skipped == 1 ? "" : "s", record->skipped == 1 ? "s" : "");
+}
+
+static void say_best(const struct run *r)
+{
+	if (r->tally.best == PLAN_NONE)
+		return;
+	struct buf text = BUF_INIT;
+	tally_describe(&r->tally, r->tally.best, &text);
+	printf("best %s %.2f: %s\n", r->spec.metric, r->tally.best_score, text.data);
+	buf_release(&text);
+}
+
+static void say_end(const struct run *r)
+{
+	size_t done = r->tally.complete, all = r->plan.n_runs;
+	bool plain_db = strcmp(r->db, "results.db") == 0;
+	struct buf took = BUF_INIT;
+	progress_duration((double)(loop_now() - r->started_at) / 1000, &took);
+	if (done == all && r->plan.n_jobs == 0)
+		printf("%s: all %zu runs are done\n", r->spec.name, all);
+	else if (done == all)
+		printf("%s: all %zu runs are done, %zu job%s in %s\n", r->spec.name, all, r->plan.n_jobs,
+		       r->plan.n_jobs == 1 ? "" : "s", took.data);
+	else
+		printf("%s: %zu of %zu runs are done\n", r->spec.name, done, all);
+	buf_release(&took);
+	say_best(r);
+	fflush(stdout);
+	if (r->result.interrupted && done < all) {
+		fprintf(stderr, "interrupted; the same command goes on from here: sweep run %s%s%s", r->file,
+			plain_db ? "" : " --db ", plain_db ? "" : r->db);
+		for (size_t i = 0; i < r->n_overrides; i++)
+			fprintf(stderr, " --set '%s'", r->overrides[i]);
+		fputc('\n', stderr);
+	} else if (!r->quiet && done > 0) {
+		fprintf(stderr, "look further: sweep report%s%s, or sqlite3 %s 'SELECT * FROM leaderboard LIMIT 5'\n",
+			plain_db ? "" : " --db ", plain_db ? "" : r->db, r->db);
+	}
+}
+
+/* ---- the work ---- */
+
+static bool is_utf8(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+	for (size_t i = 0; i < 3; i++) {
+		const char *value = getenv(names[i]);
+		if (value && value[0])
+			return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+	}
+	return false;
+}
+
+static int work(struct run *r, struct err *err)
+{
+	struct progress_options options = {
+		.plan = &r->plan,
+		.tally = &r->tally,
+		.name = r->spec.name,
+		.metric = r->spec.metric,
+		.workers = (int)r->jobs,
+		.fd = STDERR_FILENO,
+		.live = r->live,
+		.colour = cli_colour(STDERR_FILENO),
+		.utf8 = is_utf8(),
+		.quiet = r->quiet,
+		.now = loop_now(),
+	};
+	struct record record = {.plan = &r->plan, .store = r->store, .tally = &r->tally};
+	record.progress = progress_new(&options);
+	record_init(&record, (int)r->jobs);
+	struct sched_options sched = {
+		.jobs = (int)r->jobs, .cores = (int)r->cores, .listener = &record_listener, .ctx = &record};
+	int result = sched_run(&r->plan, r->executor, &sched, &r->result, err);
+	progress_free(record.progress);
+	if (result == 0)
+		result = store_end_sweep(r->store, r->sweep_id, r->result.interrupted, err);
+	say_failures(r, &record);
+	record_release(&record);
+	return result;
+}
+
+static int start_executor(struct run *r, struct err *err)
+{
+	char *runner = paths_runner(err);
+	if (!runner)
+		return -1;
+	struct exec_local_options options = {
+		.runner = runner,
+		.dir = store_artifacts_dir(r->store),
+		.workers = (int)r->jobs,
+		.cores = (int)r->cores,
+	};
+	r->executor = exec_local_new(&options, err);
+	free(runner);
+	return r->executor ? 0 : -1;
+}
+
+static int run(struct run *r, struct err *err)
+{
+	r->started_at = loop_now();
+	r->live = !r->quiet && isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+	if (prepare(r, err) < 0)
+		return -1;
+	if (r->dry)
+		return 0;
+	if (r->plan.n_jobs && (start_executor(r, err) < 0 || run_check(r, err) < 0))
+		return -1;
+	if (r->status)
+		return 0;
+	tally_init(&r->tally, &r->spec, &r->plan);
+	if (store_begin_sweep(r->store, &r->spec, &r->plan, &r->sweep_id, err) < 0)
+		return -1;
+	int result = r->plan.n_jobs ? work(r, err) : store_end_sweep(r->store, r->sweep_id, false, err);
+	if (result < 0) {
+		fprintf(stderr, "sweep: %s; finished work is kept, and the same command goes on from here\n",
+			err->text);
+		r->status = 2;
+		return 0;
+	}
+	say_end(r);
+	if (r->tally.complete < r->plan.n_runs)
+		r->status = r->result.interrupted ? 130 : 1;
+	return 0;
+}
+
+int cmd_run(int argc, char **argv, struct err *err)
+{
+	struct run r = {.db = "results.db", .tally = {.best = PLAN_NONE}};
+	const struct cli_option options[] = {
+		{.name = "db", .type = CLI_TEXT, .text = &r.db},
+		{.name = "jobs", .type = CLI_INT, .number = &r.jobs, .min = 1, .max = 4096},
+		{.name = "threads", .type = CLI_INT, .number = &r.cores, .min = 1, .max = 4096},
+		{.name = "dry-run", .type = CLI_FLAG, .flag = &r.dry},
+		{.name = "explain", .type = CLI_FLAG, .flag = &r.explain},
+		{.name = "quiet", .type = CLI_FLAG, .flag = &r.quiet},
+		{.name = "set", .type = CLI_LIST, .list = &r.overrides, .n_list = &r.n_overrides},
+	};
+	bool helped = false;
+	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
+	int result = n < 0 ? -1 : 0;
+	if (n < 0 || helped)
+		goto out;
+	if (n != 1) {
+		result = err_set(err, ERR_USAGE,
+				 n ? "one sweep file at a time, found `%s` too" : "which sweep file? sweep run FILE%s",
+				 n ? argv[2] : "");
+		goto out;
+	}
+	r.file = argv[1];
+	result = run(&r, err);
+out:
+	if (r.executor)
+		r.executor->ops->free(r.executor);
+	tally_release(&r.tally);
+	plan_release(&r.plan);
+	points_release(&r.points);
+	if (r.store)
+		store_close(r.store);
+	spec_release(&r.spec);
+	free(r.overrides);
+	return result < 0 ? -1 : r.status;
+}

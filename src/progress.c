@@ -1,0 +1,600 @@
+/* progress.c - the live display and the plain lines of `sweep run`; see progress.h.
+ *
+ * A frame is a few lines at the bottom of the screen. Drawing goes back to its first line, writes what has finished
+ * since (those lines scroll up and stay), writes the new frame over the old one and clears the rest: one write, no
+ * flicker, no second screen, and what stays in the terminal afterwards is a readable log. A terminal made narrower
+ * wraps the old frame, so the way back is computed from the widths drawn and the width now.
+ *
+ * The time left comes from what jobs of each kind have taken for their cost so far; before the first of a kind is done,
+ * the other kind's pace stands in.
+ *
+ * The cursor is hidden while a frame stands, and shown again on every way out: the end, exit(), Ctrl-Z. */
+#include "progress.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define REDRAW_MS   100
+#define MAX_ROWS    200
+#define SHOW_CURSOR "\033[?25h"
+#define HIDE_CURSOR "\033[?25l"
+
+enum style { PLAIN, BOLD, DIM, GREEN, RED, YELLOW, CYAN };
+static const char *const style_codes[] = {"", "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[36m"};
+
+/* What a worker does now. */
+struct activity {
+	bool busy;
+	size_t job;
+	int attempt;
+	int64_t since;
+	char phase[16];
+	int64_t done, total;
+	double loss, tokens_per_second;
+};
+
+struct progress {
+	struct progress_options o;
+	struct activity *workers;
+	size_t over, failed;        /* jobs that came to an end, however */
+	double cost;                /* of all jobs */
+	double left[3];             /* by kind of job: cost of those that are not over */
+	double seconds[3], paid[3]; /* by kind of job: worker seconds and cost of those done */
+	double shown;               /* the bar never goes back */
+	double *job_loss;           /* [n_jobs] last loss of a training, NaN: none; for its line */
+	int64_t drawn_at;
+	int widths[MAX_ROWS]; /* of the frame on the screen */
+	size_t rows;          /* 0: no frame on the screen */
+	struct buf above;     /* lines to write above the next frame */
+	struct buf last;      /* the frame on the screen, to write only what changed */
+};
+
+/* ---- a line that knows its width ---- */
+
+struct line {
+	struct buf *out;
+	int width, room;
+	bool colour;
+};
+
+/* Appends text, cut where the line is full. Every code point counts as one column; control characters are left out. */
+static void line_text(struct line *l, enum style style, const char *text)
+{
+	bool styled = l->colour && style != PLAIN && text[0] && l->width < l->room;
+	if (styled)
+		buf_adds(l->out, style_codes[style]);
+	while (*text && l->width < l->room) {
+		size_t n = 1;
+		while (((unsigned char)text[n] & 0xC0) == 0x80)
+			n++;
+		if ((unsigned char)text[0] >= 32 && text[0] != 127) {
+			buf_add(l->out, text, n);
+			l->width++;
+		}
+		text += n;
+	}
+	if (styled)
+		buf_adds(l->out, "\033[0m");
+}
+
+static void line_printf(struct line *l, enum style style, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void line_printf(struct line *l, enum style style, const char *format, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+	va_start(ap, format);
+	buf_vprintf(&text, format, ap);
+	va_end(ap);
+	line_text(l, style, text.data ? text.data : "");
+	buf_release(&text);
+}
+
+static void line_pad(struct line *l, int to)
+{
+	while (l->width < to && l->width < l->room) {
+		buf_addc(l->out, ' ');
+		l->width++;
+	}
+}
+
+/* cells columns, share of them done, in half steps where the font can. */
+static void line_bar(struct line *l, bool utf8, double share, int cells)
+{
+	share = share > 0 ? share < 1 ? share : 1 : 0;
+	int halves = (int)(share * 2 * cells), full = halves / 2;
+	struct buf done = BUF_INIT, rest = BUF_INIT;
+	for (int i = 0; i < full; i++)
+		buf_adds(&done, utf8 ? "━" : "=");
+	if (halves % 2)
+		buf_adds(&done, utf8 ? "╸" : "-");
+	for (int i = full + halves % 2; i < cells; i++)
+		buf_adds(&rest, utf8 ? "─" : ".");
+	line_text(l, GREEN, done.data ? done.data : "");
+	line_text(l, DIM, rest.data ? rest.data : "");
+	buf_release(&done);
+	buf_release(&rest);
+}
+
+/* ---- figures ---- */
+
+void progress_duration(double seconds, struct buf *out)
+{
+	int64_t s = seconds > 0 ? (int64_t)(seconds + 0.5) : 0;
+	if (seconds < 59.95)
+		buf_printf(out, "%.1f s", seconds > 0 ? seconds : 0.0);
+	else if (s < 3600)
+		buf_printf(out, "%d:%02d", (int)(s / 60), (int)(s % 60));
+	else
+		buf_printf(out, "%lld:%02d:%02d", (long long)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
+}
+
+static void put_rate(double rate, struct buf *out)
+{
+	if (rate >= 99950)
+		buf_printf(out, "%.0fk", rate / 1000);
+	else if (rate >= 999.5)
+		buf_printf(out, "%.1fk", rate / 1000);
+	else
+		buf_printf(out, "%.0f", rate);
+}
+
+static double share_done(const struct activity *a)
+{
+	if (!a->busy || a->total <= 0)
+		return 0;
+	double share = (double)a->done / (double)a->total;
+	return share < 1 ? share : 1;
+}
+
+/* Cost of what is over and of the parts of running jobs. */
+static double cost_done(const struct progress *p)
+{
+	double done = p->cost - p->left[0] - p->left[1] - p->left[2];
+	for (int i = 0; i < p->o.workers; i++)
+		if (p->workers[i].busy)
+			done += share_done(&p->workers[i]) * p->o.plan->jobs[p->workers[i].job].cost;
+	return done;
+}
+
+/* Seconds until everything is done, or NaN while nobody can know. */
+static double time_left(const struct progress *p, int64_t now)
+{
+	double seconds[3], paid[3], all_seconds = 0, all_paid = 0;
+	memcpy(seconds, p->seconds, sizeof seconds);
+	memcpy(paid, p->paid, sizeof paid);
+	double left[3] = {0};
+	for (int i = 0; i < p->o.workers; i++) {
+		const struct activity *a = &p->workers[i];
+		double share = share_done(a), cost = a->busy ? p->o.plan->jobs[a->job].cost : 0;
+		if (share < 0.02)
+			continue;
+		enum job_kind kind = p->o.plan->jobs[a->job].job.kind;
+		seconds[kind] += (double)(now - a->since) / 1000;
+		paid[kind] += share * cost;
+		left[kind] -= share * cost;
+	}
+	for (int k = 0; k < 3; k++) {
+		all_seconds += seconds[k];
+		all_paid += paid[k];
+		left[k] += p->left[k];
+	}
+	if (all_seconds < 1 || all_paid <= 0)
+		return (double)NAN;
+	double work = 0;
+	for (int k = 0; k < 3; k++)
+		work += left[k] * (paid[k] > 0 ? seconds[k] / paid[k] : all_seconds / all_paid);
+	size_t jobs = p->o.plan->n_jobs - p->over;
+	size_t workers = jobs < (size_t)p->o.workers ? jobs : (size_t)p->o.workers;
+	return workers ? work / (double)workers : 0;
+}
+
+/* ---- the frame ---- */
+
+static void frame_bar(struct progress *p, struct line *l, int64_t now)
+{
+	const struct tally *t = p->o.tally;
+	double share = p->cost > 0 ? cost_done(p) / p->cost : 0;
+	p->shown = share > p->shown ? share : p->shown;
+	double left = time_left(p, now);
+	struct buf text = BUF_INIT;
+	buf_printf(&text, " %zu/%zu runs, %d%%", t->complete, p->o.plan->n_runs, (int)(100 * p->shown));
+	if (p->failed)
+		buf_printf(&text, ", %zu failed", p->failed);
+	if (!isnan(left) && p->over < p->o.plan->n_jobs) {
+		buf_adds(&text, ", ");
+		if (left < 59)
+			buf_printf(&text, "%d s", (int)(left + 0.99));
+		else
+			progress_duration(left, &text);
+		buf_adds(&text, " left");
+	}
+	int name_room = l->room / 4;
+	struct line name = {.out = l->out, .room = name_room < 8 ? 8 : name_room, .colour = l->colour};
+	line_text(&name, BOLD, p->o.name);
+	l->width = name.width;
+	line_text(l, PLAIN, " ");
+	int cells = l->room - l->width - (int)text.size;
+	if (cells > 4)
+		line_bar(l, p->o.utf8, p->shown, cells);
+	line_text(l, PLAIN, text.data);
+	buf_release(&text);
+}
+
+static void put_activity(const struct activity *a, enum job_kind kind, struct buf *out)
+{
+	if (a->total > 0 && kind == JOB_TRAIN)
+		buf_printf(out, "step %lld/%lld", (long long)a->done, (long long)a->total);
+	else if (a->total > 0)
+		buf_printf(out, "%lld/%lld tables", (long long)a->done, (long long)a->total);
+	else
+		buf_adds(out, a->phase[0] ? a->phase : "starting");
+	if (!isnan(a->loss) && a->loss > 0)
+		buf_printf(out, ", loss %.3f", a->loss);
+	if (a->tokens_per_second > 0) {
+		buf_adds(out, ", ");
+		put_rate(a->tokens_per_second, out);
+		buf_adds(out, " tokens/s");
+	}
+}
+
+static void frame_worker(struct progress *p, struct line *l, int worker, int title_room)
+{
+	const struct activity *a = &p->workers[worker];
+	line_printf(l, CYAN, "%3d ", worker + 1);
+	if (!a->busy) {
+		line_text(l, DIM, "idle");
+		return;
+	}
+	const struct plan_job *job = &p->o.plan->jobs[a->job];
+	struct line title = {.out = l->out, .width = l->width, .room = l->width + title_room, .colour = l->colour};
+	line_text(&title, PLAIN, job->title);
+	l->width = title.width;
+	line_pad(l, 4 + title_room + 1);
+	if (l->room >= 72) {
+		line_bar(l, p->o.utf8, share_done(a), 8);
+		line_text(l, PLAIN, " ");
+	}
+	struct buf text = BUF_INIT;
+	put_activity(a, job->job.kind, &text);
+	if (a->attempt > 1)
+		buf_printf(&text, ", attempt %d", a->attempt);
+	line_text(l, DIM, text.data);
+	buf_release(&text);
+}
+
+static void frame_best(struct progress *p, struct line *l)
+{
+	const struct tally *t = p->o.tally;
+	if (t->best == PLAN_NONE) {
+		line_text(l, DIM, "no scores yet");
+		return;
+	}
+	struct buf text = BUF_INIT;
+	tally_describe(t, t->best, &text);
+	line_text(l, PLAIN, "best ");
+	line_printf(l, BOLD, "%s %.2f", p->o.metric, t->best_score);
+	line_printf(l, PLAIN, ": %s", text.data);
+	buf_release(&text);
+}
+
+size_t progress_frame(struct progress *p, int64_t now, int columns, int rows, struct buf *out, int *widths)
+{
+	size_t n = 0;
+	int room = columns > 12 ? columns - 1 : 11; /* the last column is left free: terminals differ there */
+	struct line l = {.out = out, .room = room, .colour = p->o.colour};
+	frame_bar(p, &l, now);
+	widths[n++] = l.width;
+	int title_room = 8;
+	for (int i = 0; i < p->o.workers; i++) {
+		int width = p->workers[i].busy ? (int)strlen(p->o.plan->jobs[p->workers[i].job].title) : 0;
+		title_room = width > title_room ? width : title_room;
+	}
+	int most = room / 2 - 6;
+	title_room = title_room > most ? (most > 8 ? most : 8) : title_room;
+	int fit = rows > 5 ? rows - 3 : 2;
+	fit = fit > MAX_ROWS - 4 ? MAX_ROWS - 4 : fit;
+	int busy = 0, shown = 0;
+	for (int i = 0; i < p->o.workers; i++)
+		busy += p->workers[i].busy;
+	bool all = p->o.workers <= fit; /* else only those that work, as far as there is room */
+	for (int i = 0; i < p->o.workers && shown < (all ? fit : fit - 1); i++) {
+		if (!all && !p->workers[i].busy)
+			continue;
+		buf_addc(out, '\n');
+		l.width = 0;
+		frame_worker(p, &l, i, title_room);
+		widths[n++] = l.width;
+		shown++;
+	}
+	if (!all && busy > shown) {
+		buf_addc(out, '\n');
+		l.width = 0;
+		line_printf(&l, DIM, "    and %d more", busy - shown);
+		widths[n++] = l.width;
+	}
+	buf_addc(out, '\n');
+	l.width = 0;
+	frame_best(p, &l);
+	widths[n++] = l.width;
+	return n;
+}
+
+/* ---- drawing ---- */
+
+static void write_all(int fd, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t done = write(fd, bytes, n);
+		if (done <= 0)
+			return; /* the terminal is gone; the work goes on */
+		bytes += done;
+		n -= (size_t)done;
+	}
+}
+
+/* Back to the first line of the frame on the screen, which a narrower terminal may have wrapped. */
+static void put_way_back(const struct progress *p, int columns, struct buf *out)
+{
+	int lines = 0;
+	for (size_t i = 0; i < p->rows; i++)
+		lines += p->widths[i] > columns ? (p->widths[i] + columns - 1) / columns : 1;
+	buf_adds(out, "\r");
+	if (lines > 1)
+		buf_printf(out, "\033[%dA", lines - 1);
+}
+
+/* Each line of text, then what is left of the screen's line cleared. */
+static void put_lines(const char *text, struct buf *out)
+{
+	for (; *text; text++) {
+		if (*text == '\n')
+			buf_adds(out, "\033[K");
+		buf_addc(out, *text);
+	}
+	buf_adds(out, "\033[K");
+}
+
+static void draw(struct progress *p, int64_t now)
+{
+	struct winsize size = {0};
+	int columns = 80, rows = 24;
+	if (ioctl(p->o.fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+		columns = size.ws_col;
+		rows = size.ws_row > 0 ? size.ws_row : rows;
+	}
+	struct buf frame = BUF_INIT, out = BUF_INIT;
+	int widths[MAX_ROWS];
+	size_t n = progress_frame(p, now, columns, rows, &frame, widths);
+	p->drawn_at = now;
+	if (p->above.size || !p->rows || p->last.size != frame.size || memcmp(p->last.data, frame.data, frame.size)) {
+		buf_adds(&out, "\033[?2026h" HIDE_CURSOR); /* synchronised, where the terminal knows that */
+		put_way_back(p, columns, &out);
+		if (p->above.size)
+			put_lines(p->above.data, &out);
+		put_lines(frame.data, &out);
+		buf_adds(&out, "\033[J\033[?2026l");
+		write_all(p->o.fd, out.data, out.size);
+		memcpy(p->widths, widths, n * sizeof *widths);
+		p->rows = n;
+		buf_clear(&p->above);
+		buf_clear(&p->last);
+		buf_add(&p->last, frame.data, frame.size);
+	}
+	buf_release(&frame);
+	buf_release(&out);
+}
+
+/* Takes the frame off the screen; what was to come above it is written. */
+static void erase(struct progress *p)
+{
+	struct winsize size = {0};
+	int columns = ioctl(p->o.fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+	struct buf out = BUF_INIT;
+	if (p->rows)
+		put_way_back(p, columns, &out);
+	if (p->rows)
+		buf_adds(&out, "\033[J");
+	buf_add(&out, p->above.data, p->above.size);
+	buf_adds(&out, SHOW_CURSOR);
+	write_all(p->o.fd, out.data, out.size);
+	buf_release(&out);
+	buf_clear(&p->above);
+	p->rows = 0;
+}
+
+void progress_tick(struct progress *p, int64_t now)
+{
+	if (p->o.live && (now - p->drawn_at >= REDRAW_MS || !p->drawn_at))
+		draw(p, now);
+}
+
+void progress_line(struct progress *p, const char *format, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+	va_start(ap, format);
+	buf_vprintf(&text, format, ap);
+	va_end(ap);
+	buf_addc(&text, '\n');
+	if (p->o.live)
+		buf_add(&p->above, text.data, text.size);
+	else
+		write_all(p->o.fd, text.data, text.size);
+	buf_release(&text);
+}
+
+/* ---- the terminal's own signals ---- */
+
+static void show_cursor(void)
+{
+	(void)!write(STDERR_FILENO, SHOW_CURSOR, sizeof SHOW_CURSOR - 1);
+}
+
+/* Ctrl-Z: the shell gets its cursor back; the frame after `fg` hides it again. Async-signal-safe. */
+static void on_suspend(int number)
+{
+	show_cursor();
+	struct sigaction plain = {.sa_handler = SIG_DFL}, ours;
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigaction(number, &plain, &ours);
+	raise(number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* stops here until SIGCONT */
+	sigaction(number, &ours, NULL);
+}
+
+struct progress *progress_new(const struct progress_options *options)
+{
+	static bool registered;
+	struct progress *p = mem_zero(1, sizeof *p);
+	p->o = *options;
+	p->workers = mem_zero((size_t)options->workers, sizeof *p->workers);
+	p->job_loss = mem_array(options->plan->n_jobs, sizeof *p->job_loss);
+	for (size_t i = 0; i < options->plan->n_jobs; i++) {
+		const struct plan_job *job = &options->plan->jobs[i];
+		p->cost += job->cost;
+		p->left[job->job.kind] += job->cost;
+		p->job_loss[i] = (double)NAN;
+	}
+	if (options->live) {
+		struct sigaction suspend = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
+		sigaction(SIGTSTP, &suspend, NULL);
+		if (!registered && options->fd == STDERR_FILENO)
+			atexit(show_cursor);
+		registered = true;
+	}
+	return p;
+}
+
+void progress_free(struct progress *p)
+{
+	if (!p)
+		return;
+	if (p->o.live) {
+		erase(p);
+		signal(SIGTSTP, SIG_DFL);
+	}
+	free(p->workers);
+	free(p->job_loss);
+	buf_release(&p->above);
+	buf_release(&p->last);
+	free(p);
+}
+
+/* ---- what happens ---- */
+
+void progress_started(struct progress *p, size_t job, int worker, int attempt, int64_t now)
+{
+	p->workers[worker] =
+		(struct activity){.busy = true, .job = job, .attempt = attempt, .since = now, .loss = (double)NAN};
+}
+
+void progress_event(struct progress *p, size_t job, int worker, const struct event *e)
+{
+	struct activity *a = &p->workers[worker];
+	if (e->kind == EVENT_LOSS) {
+		a->done = e->step;
+		a->total = e->total;
+		a->loss = e->loss;
+		p->job_loss[job] = e->loss;
+	} else if (e->kind == EVENT_PROGRESS) {
+		/* Loading counts nothing of the work. */
+		bool load = strcmp(e->phase, "load") == 0;
+		snprintf(a->phase, sizeof a->phase, "%s", load ? "loading" : e->phase);
+		a->done = load ? 0 : e->done;
+		a->total = load ? 0 : e->total;
+	} else {
+		return;
+	}
+	if (e->tokens_per_second > 0)
+		a->tokens_per_second = e->tokens_per_second;
+}
+
+/* "dev_bleu 41.27", or the span of several outputs; nothing for jobs without a score. */
+static void put_scores(const struct progress *p, size_t job, struct buf *out)
+{
+	const struct plan_job *j = &p->o.plan->jobs[job];
+	double low = (double)NAN, high = (double)NAN;
+	for (size_t i = 0; i < j->n_artifacts; i++) {
+		double score = tally_score(p->o.tally, j->artifacts[i]);
+		low = isnan(low) || score < low ? score : low;
+		high = isnan(high) || score > high ? score : high;
+	}
+	if (!isnan(high) && high > low)
+		buf_printf(out, "%s %.2f to %.2f", p->o.metric, low, high);
+	else if (!isnan(high))
+		buf_printf(out, "%s %.2f", p->o.metric, high);
+	else if (!isnan(p->job_loss[job]))
+		buf_printf(out, "loss %.3f", p->job_loss[job]);
+}
+
+static void say_ended(struct progress *p, size_t job, enum sched_outcome outcome, const char *reason, double seconds)
+{
+	static const char *const words[] = {"done", "failed", "retry", "stopped"};
+	static const char *const marks[] = {"✓", "✗", "↻", "■"};
+	static const enum style styles[] = {GREEN, RED, YELLOW, YELLOW};
+	struct buf text = BUF_INIT, details = BUF_INIT;
+	struct line l = {.out = &text, .room = 100000, .colour = p->o.colour};
+	int digits = snprintf(NULL, 0, "%zu", p->o.plan->n_jobs);
+	if (p->o.live)
+		line_printf(&l, styles[outcome], "%s ", p->o.utf8 ? marks[outcome] : words[outcome]);
+	else
+		line_printf(&l, PLAIN, "[%*zu/%zu] %-7s ", digits, p->over, p->o.plan->n_jobs, words[outcome]);
+	int column = l.width;
+	line_text(&l, PLAIN, p->o.plan->jobs[job].title);
+	if (outcome == SCHED_DONE) {
+		line_pad(&l, column + 42);
+		progress_duration(seconds, &details);
+		line_printf(&l, DIM, " %8s  ", details.data);
+		buf_clear(&details);
+		put_scores(p, job, &details);
+		line_text(&l, PLAIN, details.data ? details.data : "");
+	} else {
+		line_printf(&l, PLAIN, ": %s", reason);
+	}
+	while (text.size && text.data[text.size - 1] == ' ')
+		text.data[--text.size] = '\0';
+	progress_line(p, "%s", text.data);
+	buf_release(&text);
+	buf_release(&details);
+}
+
+void progress_ended(struct progress *p, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+		    int64_t now)
+{
+	struct activity *a = &p->workers[worker];
+	const struct plan_job *j = &p->o.plan->jobs[job];
+	double seconds = (double)(now - a->since) / 1000;
+	a->busy = false;
+	if (outcome == SCHED_DONE || outcome == SCHED_FAILED) {
+		p->over++;
+		p->left[j->job.kind] -= j->cost;
+	}
+	p->failed += outcome == SCHED_FAILED;
+	if (outcome == SCHED_DONE) {
+		p->seconds[j->job.kind] += seconds;
+		p->paid[j->job.kind] += j->cost;
+	}
+	if (!p->o.quiet || outcome == SCHED_FAILED)
+		say_ended(p, job, outcome, reason, seconds);
+}
+
+void progress_skipped(struct progress *p, size_t job, size_t because)
+{
+	const struct plan_job *j = &p->o.plan->jobs[job];
+	p->over++;
+	p->left[j->job.kind] -= j->cost;
+	if (!p->o.quiet)
+		progress_line(p, "%s %s: it needs `%s`, which failed", p->o.live ? "-" : "skipped", j->title,
+			      p->o.plan->jobs[because].title);
+}

@@ -1,0 +1,204 @@
+/* record.c - what the scheduler says, written down; see record.h. The listener of `sweep run`.
+ *
+ * A run is in results.db before the scheduler sleeps again after its last artifact came. Losses come by the hundred and
+ * stand in the adapter's own losses.jsonl as well, so they are only for those who look on: written once a second.
+ *
+ * A full disk is no fault of one job. Were it treated as one, every job would fail in turn; so the first complaint
+ * about room, from the database or from a worker, stops the sweep. */
+#include "record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "loop.h"
+
+#define LOSSES_MS  1000
+#define LOSSES_MAX 4096 /* kept between two writes; of more, some are left to losses.jsonl */
+
+struct record_slot {
+	int64_t attempt;   /* its row */
+	struct event done; /* what EVENT_DONE said */
+	bool has_done;
+};
+
+struct record_loss {
+	const char *adapter; /* key */
+	struct event event;
+};
+
+void record_init(struct record *r, int workers)
+{
+	r->slots = mem_zero((size_t)workers, sizeof *r->slots);
+	r->losses_at = loop_now();
+}
+
+void record_release(struct record *r)
+{
+	for (size_t i = 0; i < r->n_failures; i++) {
+		free(r->failures[i].reason);
+		free(r->failures[i].log_tail);
+	}
+	free(r->failures);
+	free(r->slots);
+	free(r->losses);
+	r->failures = NULL;
+	r->slots = NULL;
+	r->losses = NULL;
+	r->n_failures = r->n_losses = 0;
+}
+
+/* Every write goes through this: the first after a sleep opens the transaction. */
+static int begin(struct record *r, struct err *err)
+{
+	if (r->batch)
+		return 0;
+	if (store_batch_begin(r->store, err) < 0)
+		return -1;
+	r->batch = true;
+	return 0;
+}
+
+static int on_idle(void *ctx, struct err *err)
+{
+	struct record *r = ctx;
+	if (r->n_losses && (r->batch || loop_now() - r->losses_at >= LOSSES_MS)) {
+		if (begin(r, err) < 0)
+			return -1;
+		for (size_t i = 0; i < r->n_losses; i++)
+			if (store_loss(r->store, r->losses[i].adapter, &r->losses[i].event, err) < 0)
+				return -1;
+		r->n_losses = 0;
+		r->losses_at = loop_now();
+	}
+	if (!r->batch)
+		return 0;
+	r->batch = false;
+	return store_batch_end(r->store, err);
+}
+
+static int on_started(void *ctx, size_t job, int worker, int attempt, int threads, int64_t pid, struct err *err)
+{
+	struct record *r = ctx;
+	progress_started(r->progress, job, worker, attempt, loop_now());
+	r->slots[worker].has_done = false;
+	if (begin(r, err) < 0)
+		return -1;
+	return store_attempt_begin(r->store, r->plan->jobs[job].job.key, attempt, worker, threads, pid,
+				   &r->slots[worker].attempt, err);
+}
+
+static int on_event(void *ctx, size_t job, int worker, const struct event *event, struct err *err)
+{
+	struct record *r = ctx;
+	(void)err;
+	progress_event(r->progress, job, worker, event);
+	const struct plan_job *j = &r->plan->jobs[job];
+	if (event->kind == EVENT_DONE) {
+		r->slots[worker].done = *event;
+		r->slots[worker].has_done = true;
+	} else if (event->kind == EVENT_LOSS && j->n_artifacts && r->n_losses < LOSSES_MAX) {
+		MEM_PUSH_ROOM(r->losses, r->n_losses, r->losses_room);
+		r->losses[r->n_losses++] =
+			(struct record_loss){.adapter = r->plan->artifacts[j->artifacts[0]].key, .event = *event};
+	}
+	return 0;
+}
+
+static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
+{
+	struct record *r = ctx;
+	(void)job;
+	const struct plan_artifact *a = &r->plan->artifacts[artifact];
+	if (begin(r, err) < 0)
+		return -1;
+	if (store_artifact_done(r->store, a->key, a->dir, err) < 0) {
+		/* A folder that cannot be used must not be in the way of the next attempt's. */
+		if (err->kind == ERR_INPUT) {
+			char *aside = mem_printf("%s.unusable", a->dir);
+			fs_remove_tree(aside);
+			if (rename(a->dir, aside) < 0)
+				fs_remove_tree(a->dir);
+			free(aside);
+		}
+		return -1;
+	}
+	tally_artifact(r->tally, artifact);
+	return 0;
+}
+
+/* The sentences of a worker that found no room end with the system's own words for it. */
+static bool no_room(const char *reason)
+{
+	const char *words[] = {strerror(ENOSPC), strerror(EDQUOT)};
+	for (size_t i = 0; i < 2; i++) {
+		const char *found = strstr(reason, words[i]);
+		if (found && found[strlen(words[i])] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+		    const char *log_tail, struct err *err)
+{
+	struct record *r = ctx;
+	struct record_slot *slot = &r->slots[worker];
+	progress_ended(r->progress, job, worker, outcome, reason, loop_now());
+	if ((outcome == SCHED_FAILED || outcome == SCHED_RETRY) && no_room(reason)) {
+		r->full = true;
+		return err_set(err, ERR_SYSTEM, "%s", reason);
+	}
+	if (begin(r, err) < 0 || store_attempt_end(r->store, slot->attempt, outcome, reason, log_tail,
+						   slot->has_done ? &slot->done : NULL, err) < 0)
+		return -1;
+	if (outcome != SCHED_FAILED)
+		return 0;
+	MEM_PUSH_ROOM(r->failures, r->n_failures, r->failures_room);
+	r->failures[r->n_failures++] = (struct record_failure){
+		.job = job, .reason = mem_strdup(reason), .log_tail = log_tail ? mem_strdup(log_tail) : NULL};
+	return store_job_failed(r->store, r->plan->jobs[job].job.key, reason, err);
+}
+
+static int on_skipped(void *ctx, size_t job, size_t because, struct err *err)
+{
+	struct record *r = ctx;
+	progress_skipped(r->progress, job, because);
+	r->skipped++;
+	const char *cause = "";
+	for (size_t i = 0; i < r->n_failures; i++)
+		if (r->failures[i].job == because)
+			cause = r->failures[i].reason;
+	char *reason = mem_printf("it needs `%s`, which failed: %s", r->plan->jobs[because].title, cause);
+	int result = begin(r, err);
+	if (result == 0)
+		result = store_job_failed(r->store, r->plan->jobs[job].job.key, reason, err);
+	free(reason);
+	return result;
+}
+
+static void on_tick(void *ctx, int64_t now)
+{
+	struct record *r = ctx;
+	progress_tick(r->progress, now);
+}
+
+static void on_interrupted(void *ctx, int times)
+{
+	struct record *r = ctx;
+	progress_line(r->progress,
+		      times == 1 ? "stopping; finished work is kept (once more: stop at once)" : "stopping at once");
+}
+
+const struct sched_listener record_listener = {
+	.started = on_started,
+	.event = on_event,
+	.artifact = on_artifact,
+	.ended = on_ended,
+	.skipped = on_skipped,
+	.idle = on_idle,
+	.tick = on_tick,
+	.interrupted = on_interrupted,
+};

@@ -1,0 +1,52 @@
+/* record.h - what the scheduler says, written down: into results.db, into the tally, onto the screen.
+ *
+ *     struct record record = {.plan = &plan, .store = store, .tally = &tally, .progress = progress};
+ *     record_init(&record, workers);
+ *     struct sched_options options = {.listener = &record_listener, .ctx = &record, ...};
+ *     sched_run(&plan, executor, &options, &result, err);
+ *     record_release(&record);
+ *
+ * Borrows all that it points to. Rows are committed when the scheduler has nothing more to say for the moment
+ * (sched.h, idle): one transaction for what came together, and none stays open while it sleeps. */
+#ifndef SWEEP_RECORD_H
+#define SWEEP_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/event.h"
+#include "plan.h"
+#include "progress.h"
+#include "sched.h"
+#include "store.h"
+#include "tally.h"
+
+/* A job that failed for good, for the last words. */
+struct record_failure {
+	size_t job;
+	char *reason, *log_tail; /* log_tail may be NULL */
+};
+
+struct record {
+	const struct plan *plan;
+	struct store *store;
+	struct tally *tally;
+	struct progress *progress;
+	/* the rest is filled by record_init and the listener */
+	struct record_failure *failures;
+	size_t n_failures, failures_room, skipped;
+	struct record_slot *slots; /* [workers] */
+	struct record_loss *losses;
+	size_t n_losses, losses_room;
+	int64_t losses_at; /* when losses were last written */
+	bool batch;        /* a transaction is open */
+	bool full;         /* the disk is */
+};
+
+extern const struct sched_listener record_listener;
+
+void record_init(struct record *record, int workers);
+void record_release(struct record *record);
+
+#endif
