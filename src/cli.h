@@ -3,14 +3,14 @@
  *     int cmd_params(int argc, char **argv, struct err *err);     argv[0] is the command's name
  *
  * A command returns its exit status (0, 1, 2, 130), or -1 with err filled: main then prints "sweep: <sentence>" to
- * stderr and exits with 2 (1 for ERR_SYSTEM failures in the middle of work and ERR_INTERNAL). Results go to stdout,
- * everything else to stderr. */
+ * stderr and exits with 2 (1 for ERR_INTERNAL, our own mistake). Results go to stdout, everything else to stderr. */
 #ifndef SWEEP_CLI_H
 #define SWEEP_CLI_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -36,13 +36,18 @@ struct cli_option {
 	int64_t *number, min, max;
 	const char ***list; /* CLI_LIST: grows; the caller frees *list */
 	size_t *n_list;
+	const char *help; /* a few words for `sweep COMMAND --help` */
 };
 
 /* Fills the options and moves positionals to the front of argv (from argv[1]); returns their number or -1 with a
- * sentence that names the nearest option. `--help` prints the command's usage and help to stdout and exits the command
- * with *helped = true. */
+ * sentence that names the nearest option. After `--` everything is positional; a lone `-` always is. `--help` prints
+ * the command's usage, help and options to stdout and sets *helped: the command then returns 0 at once. */
 int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, bool *helped, struct err *err);
 
+/* The command of that name, or NULL. */
+const struct cli_command *cli_find(const char *name);
+/* All commands, a line each. */
+void cli_print_help(FILE *out);
 /* True when the stream is a terminal and NO_COLOR is unset or empty (and TERM is not dumb). */
 bool cli_colour(int fd);
 /* Columns of the terminal on fd, or 80. */

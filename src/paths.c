@@ -1,10 +1,9 @@
 /* paths.c - where the runner and the bundled files are; see paths.h.
  *
- * Everything is found from /proc/self/exe (Linux), so that an installed tree can be moved and a build tree works without
- * being installed:
- *     build/<preset>/sweep   runner beside it; bundled files in the source tree, two or more folders above
- *     <prefix>/bin/sweep     runner in ../libexec/sweep/; bundled files in ../share/sweep/
- * SWEEP_RUNNER and SWEEP_HOME win over both: for tests, and for people who know better. */
+ * Everything is found from /proc/self/exe (Linux), so that an installed tree can be moved and a build tree works
+ * without being installed: build/<preset>/sweep   runner beside it; bundled files in the source tree, two or more
+ * folders above <prefix>/bin/sweep     runner in ../libexec/sweep/; bundled files in ../share/sweep/ SWEEP_RUNNER and
+ * SWEEP_HOME win over both: for tests, and for people who know better. */
 #include "paths.h"
 
 #include <errno.h>
@@ -60,9 +59,10 @@ char *paths_runner(struct err *err)
 		path = executable(mem_printf("%s/../libexec/sweep/sweep-runner", folder));
 	if (!path)
 		err_set(err, ERR_INPUT,
-		        "the program sweep-runner is missing: it belongs into %s or %s/../libexec/sweep; build or install it, "
-		        "or name it in SWEEP_RUNNER",
-		        folder, folder);
+			"the program sweep-runner is missing: it belongs into %s or %s/../libexec/sweep; build or "
+			"install it, "
+			"or name it in SWEEP_RUNNER",
+			folder, folder);
 	free(folder);
 	return path;
 }
@@ -92,8 +92,9 @@ char *paths_bundled(const char *name, struct err *err)
 	}
 	free(up);
 	if (!path)
-		err_set(err, ERR_INPUT, "the bundled %s is missing: it was looked for above %s and in %s/../share/sweep", name,
-		        folder, folder);
+		err_set(err, ERR_INPUT,
+			"the bundled %s is missing: it was looked for above %s and in %s/../share/sweep", name, folder,
+			folder);
 	free(folder);
 	char *real = path ? realpath(path, NULL) : NULL; /* without "bin/../share" in every message */
 	if (!real)

@@ -20,9 +20,9 @@
 struct spec;
 struct points;
 
-/* Part of every key (DESIGN, invariant 4). Raise it by hand when the same job may give other bytes than before: a changed
- * algorithm, order of summation, random stream or file format. Old artifacts then stay in the database under their old
- * keys and are made anew. docs/NUMERICS.md keeps the list of what each number stood for. */
+/* Part of every key (DESIGN, invariant 4). Raise it by hand when the same job may give other bytes than before: a
+ * changed algorithm, order of summation, random stream or file format. Old artifacts then stay in the database under
+ * their old keys and are made anew. docs/NUMERICS.md keeps the list of what each number stood for. */
 #define NUMERICS_VERSION 1
 /* A decode job makes at most so many outputs, which keeps job files small; a larger group is cut. */
 #define PLAN_OUTPUTS_MAX 512
@@ -43,22 +43,22 @@ struct plan_artifact {
 
 /* One run: a point of the grid and the artifacts it is scored by, one for each split in the spec's order. */
 struct plan_run {
-	struct params params;      /* as the user wrote them */
-	char key[HASH_HEX];        /* of its artifacts: two runs of one sweep with equal keys are the same run */
-	size_t *artifacts;         /* [n_splits] */
-	size_t adapter;            /* artifact index or PLAN_NONE */
-	const char *label;         /* from a list of points with `name:`, or NULL; points into the spec */
+	struct params params; /* as the user wrote them */
+	char key[HASH_HEX];   /* of its artifacts: two runs of one sweep with equal keys are the same run */
+	size_t *artifacts;    /* [n_splits] */
+	size_t adapter;       /* artifact index or PLAN_NONE */
+	const char *label;    /* from a list of points with `name:`, or NULL; points into the spec */
 };
 
 /* One job still to be done: ready to be written as a job file. A job waits for at most one other: its adapter's. */
 struct plan_job {
 	struct job job;
-	char *title;               /* "train 20 virtual tokens", "decode 5 beams, 50 tokens, T 0.2": what people see */
-	char *why;                 /* for --explain: one sentence, why it runs */
-	size_t waits_for;          /* job index or PLAN_NONE */
-	size_t *artifacts;         /* what it makes, in the order of job.outputs */
+	char *title;       /* "train 20 virtual tokens", "decode 5 beams, 50 tokens, T 0.2": what people see */
+	char *why;         /* for --explain: one sentence, why it runs */
+	size_t waits_for;  /* job index or PLAN_NONE */
+	size_t *artifacts; /* what it makes, in the order of job.outputs */
 	size_t n_artifacts;
-	double cost;               /* rough relative work, for order and ETA */
+	double cost; /* rough relative work, for order and ETA */
 };
 
 struct plan {
@@ -66,17 +66,18 @@ struct plan {
 	size_t n_runs;
 	struct plan_artifact *artifacts;
 	size_t n_artifacts;
-	struct plan_job *jobs;     /* in an order in which every job comes after what it waits for */
+	struct plan_job *jobs; /* in an order in which every job comes after what it waits for */
 	size_t n_jobs;
 	size_t n_splits;
-	size_t n_points;           /* of the grid, before runs that cannot differ collapsed */
-	char **notices;            /* sentences for the user: collapsed parameters, duplicate points */
+	size_t n_points; /* of the grid, before runs that cannot differ collapsed */
+	char **notices;  /* sentences for the user: collapsed parameters, duplicate points */
 	size_t n_notices;
-	/* The check job that goes before everything when n_jobs > 0. Its outputs are those whose lengths can differ: for each
-	 * number of virtual tokens and each split the one with the largest max_new_tokens; for trainings (output.split ==
-	 * job.n_splits) each combination of num_virtual_tokens, pad_to_length and train_limit. */
+	/* The check job that goes before everything when n_jobs > 0. Its outputs are those whose lengths can differ:
+	 * for each number of virtual tokens and each split the one with the largest max_new_tokens; for trainings
+	 * (output.split == job.n_splits) each combination of num_virtual_tokens, pad_to_length and train_limit. */
 	struct job check;
-	struct plan_owned *owned;  /* plan.c's: every text and array that jobs and runs point to (no job_release for them) */
+	struct plan_owned
+		*owned; /* plan.c's: every text and array that jobs and runs point to (no job_release for them) */
 };
 
 typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);
@@ -90,7 +91,7 @@ struct plan_options {
 };
 
 int plan_build(struct plan *plan, const struct spec *spec, const struct points *points,
-               const struct plan_options *options, struct err *err);
+	       const struct plan_options *options, struct err *err);
 void plan_release(struct plan *plan);
 
 #endif

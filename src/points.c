@@ -1,7 +1,7 @@
 /* points.c - the grid multiplied out, or points drawn at random; see points.h.
  *
- * Third step of `sweep run`: spec -> here -> plan.c. The product's size is computed before anything is multiplied out, so
- * that a typing error costs a sentence and not the machine's memory. Duplicates are found with a hash table over the
+ * Third step of `sweep run`: spec -> here -> plan.c. The product's size is computed before anything is multiplied out,
+ * so that a typing error costs a sentence and not the machine's memory. Duplicates are found with a hash table over the
  * values: a million points take about a second.
  *
  * Method random draws from Philox at position (draw, hash of the parameter's name): what one parameter draws depends
@@ -32,7 +32,8 @@ static uint64_t params_hash(const struct params *p)
 	return h;
 }
 
-/* Takes points->point[n] into the set; false when an equal one is there already (which gets its label, if it has none). */
+/* Takes points->point[n] into the set; false when an equal one is there already (which gets its label, if it has none).
+ */
 static bool take_point(struct points *points, struct set *set)
 {
 	struct point *point = &points->point[points->n];
@@ -62,8 +63,8 @@ static void put_grouped(double value, struct buf *out)
 		buf_printf(out, "%s%c", i && (n - i) % 3 == 0 ? "," : "", digits[i]);
 }
 
-/* The sum of the grids' products; a sentence when that is above POINTS_MAX. In doubles: exact up to 2^53, and large enough
- * for any file. */
+/* The sum of the grids' products; a sentence when that is above POINTS_MAX. In doubles: exact up to 2^53, and large
+ * enough for any file. */
 static int count_points(const struct spec *spec, size_t *count, struct err *err)
 {
 	double sum = 0;
@@ -219,7 +220,7 @@ static union param_value draw_value(const struct spec_param *param, struct draw 
 
 /* A value the parameter accepts: what falls outside (a normal's tail, a rounded end) is drawn again. */
 static int draw_accepted(const struct spec_param *param, const struct spec *spec, struct draw *d,
-                         union param_value *value, struct err *err)
+			 union param_value *value, struct err *err)
 {
 	const char *name = param_table[param->id].name;
 	d->lo = hash_u64(name, strlen(name)) & ~(uint64_t)0xFFFF;
@@ -230,7 +231,7 @@ static int draw_accepted(const struct spec_param *param, const struct spec *spec
 			return 0;
 	}
 	return err_at(err, spec->path, param->line, param->column,
-	              "%s: 1,000 draws of its distribution gave no value that it accepts", name);
+		      "%s: 1,000 draws of its distribution gave no value that it accepts", name);
 }
 
 static int draw_points(struct points *points, struct set *set, const struct spec *spec, struct err *err)

@@ -1,10 +1,11 @@
 /* spec.c - a sweep file as a whole: read, overridden by --set, every key known; see spec.h.
  *
- * Second step of `sweep run`: file -> yaml.c -> here -> points.c. A W&B sweep file is accepted as it is, which means three
- * kinds of keys: those that mean something here, those that only drive W&B's own agents (accepted, each with a notice,
- * because silence would let people believe that `early_terminate` works), and the rest, which are typing errors. The order
- * of reading follows what needs what: data first (the metric names a split), parameters last (`expected` names metrics).
- * Nothing is computed here, but files are opened, so that a missing one is found at its line before any work. */
+ * Second step of `sweep run`: file -> yaml.c -> here -> points.c. A W&B sweep file is accepted as it is, which means
+ * three kinds of keys: those that mean something here, those that only drive W&B's own agents (accepted, each with a
+ * notice, because silence would let people believe that `early_terminate` works), and the rest, which are typing
+ * errors. The order of reading follows what needs what: data first (the metric names a split), parameters last
+ * (`expected` names metrics). Nothing is computed here, but files are opened, so that a missing one is found at its
+ * line before any work. */
 #include "spec.h"
 
 #include <errno.h>
@@ -21,8 +22,8 @@
 #include "yaml.h"
 
 /* Keys that mean something, then W&B's own that do not, with the reason that a person is told. */
-static const char *const keys_used[] = {"name",   "method", "metric", "parameters", "run_cap",
-                                        "model",  "dataset", "prompt", "target",     "seed"};
+static const char *const keys_used[] = {"name",  "method",  "metric", "parameters", "run_cap",
+					"model", "dataset", "prompt", "target",     "seed"};
 static const struct {
 	const char *name, *why;
 } keys_unused[] = {
@@ -37,7 +38,7 @@ static const struct {
 	{"job", "it belongs to W&B's launch agents"},
 	{"$schema", "the file is checked by `sweep` itself"},
 };
-#define N_USED (sizeof keys_used / sizeof *keys_used)
+#define N_USED   (sizeof keys_used / sizeof *keys_used)
 #define N_UNUSED (sizeof keys_unused / sizeof *keys_unused)
 
 void spec_notice(struct spec *spec, const char *format, ...)
@@ -67,7 +68,7 @@ int spec_keys(const struct yaml_node *node, const char *const *names, size_t n, 
 		const char *near = err_nearest(key->text, names, n);
 		if (near)
 			return yaml_err(key, err, "unknown key %s in %s; did you mean `%s`?", yaml_found(key, room), of,
-			                near);
+					near);
 		struct buf list = BUF_INIT;
 		for (size_t j = 0; j < n; j++)
 			buf_printf(&list, "%s%s", j ? ", " : "", names[j]);
@@ -96,7 +97,8 @@ int spec_text(const struct yaml_node *node, const char *what, bool lines, char *
 int spec_number(const struct yaml_node *node, const char *what, double *value, struct err *err)
 {
 	char room[80], *end = NULL;
-	if (node->kind == YAML_SCALAR && (strchr("+-.", node->text[0]) || (node->text[0] >= '0' && node->text[0] <= '9')))
+	if (node->kind == YAML_SCALAR &&
+	    (strchr("+-.", node->text[0]) || (node->text[0] >= '0' && node->text[0] <= '9')))
 		*value = strtod(node->text, &end);
 	if (!end || end == node->text || *end != '\0' || !isfinite(*value) || strpbrk(node->text, "xXnN"))
 		return yaml_err(node, err, "%s: expected a number, found %s", what, yaml_found(node, room));
@@ -108,14 +110,15 @@ int spec_int(const struct yaml_node *node, const char *what, int64_t min, int64_
 	char room[80], *end = NULL;
 	errno = 0;
 	long long n = 0;
-	if (node->kind == YAML_SCALAR && (strchr("+-", node->text[0]) || (node->text[0] >= '0' && node->text[0] <= '9')))
+	if (node->kind == YAML_SCALAR &&
+	    (strchr("+-", node->text[0]) || (node->text[0] >= '0' && node->text[0] <= '9')))
 		n = strtoll(node->text, &end, 10);
 	if (!end || end == node->text || *end != '\0' || errno == ERANGE || n < min || n > max) {
 		if (max == INT64_MAX)
-			return yaml_err(node, err, "%s: expected a whole number from %lld up, found %s", what, (long long)min,
-			                yaml_found(node, room));
+			return yaml_err(node, err, "%s: expected a whole number from %lld up, found %s", what,
+					(long long)min, yaml_found(node, room));
 		return yaml_err(node, err, "%s: expected a whole number from %lld to %lld, found %s", what,
-		                (long long)min, (long long)max, yaml_found(node, room));
+				(long long)min, (long long)max, yaml_found(node, room));
 	}
 	*value = n;
 	return 0;
@@ -133,7 +136,7 @@ static int check_top(struct spec *spec, const struct yaml_node *root, struct err
 		names[N_USED + i] = keys_unused[i].name;
 	if (root->kind != YAML_MAP)
 		return yaml_err(root, err, "expected a sweep file (a map with `parameters:`), found %s",
-		                yaml_found(root, room));
+				yaml_found(root, room));
 	for (size_t i = 0; i < root->n; i++) {
 		const struct yaml_node *key = root->pairs[i].key;
 		size_t at = 0;
@@ -143,17 +146,19 @@ static int check_top(struct spec *spec, const struct yaml_node *root, struct err
 			continue;
 		if (at < N_USED + N_UNUSED) {
 			spec_notice(spec, "`%s` (line %zu) is not used: %s", names[at], key->line,
-			            keys_unused[at - N_USED].why);
+				    keys_unused[at - N_USED].why);
 			continue;
 		}
 		if (params_find(key->text) >= 0)
-			return yaml_err(key, err, "unknown key `%s`; a parameter belongs under `parameters:`", key->text);
+			return yaml_err(key, err, "unknown key `%s`; a parameter belongs under `parameters:`",
+					key->text);
 		const char *near = err_nearest(key->text, names, N_USED + N_UNUSED);
 		if (near)
 			return yaml_err(key, err, "unknown key %s; did you mean `%s`?", yaml_found(key, room), near);
-		return yaml_err(key, err, "unknown key %s; known are name, model, dataset, prompt, target, method, metric, "
-		                          "run_cap, seed, parameters (your own may start with x-)",
-		                yaml_found(key, room));
+		return yaml_err(key, err,
+				"unknown key %s; known are name, model, dataset, prompt, target, method, metric, "
+				"run_cap, seed, parameters (your own may start with x-)",
+				yaml_found(key, room));
 	}
 	return 0;
 }
@@ -161,7 +166,7 @@ static int check_top(struct spec *spec, const struct yaml_node *root, struct err
 static int read_method(struct spec *spec, const struct yaml_node *root, struct err *err)
 {
 	const struct yaml_node *method = yaml_get(root, "method"), *cap = yaml_get(root, "run_cap"),
-	                       *seed = yaml_get(root, "seed");
+			       *seed = yaml_get(root, "seed");
 	char room[80];
 	int64_t number = 0;
 	if (method) {
@@ -183,7 +188,7 @@ static int read_method(struct spec *spec, const struct yaml_node *root, struct e
 }
 
 int spec_check_metric(const struct spec *spec, const struct yaml_node *node, const char *what, const char *name,
-                      struct err *err)
+		      struct err *err)
 {
 	size_t n = 2 * spec->n_splits;
 	char **names = mem_array(n, sizeof *names), room[80];
@@ -199,7 +204,7 @@ int spec_check_metric(const struct spec *spec, const struct yaml_node *node, con
 			continue;
 		if (!spec->splits[i / 2].references) {
 			yaml_err(node, err, "%s: the split `%s` has no references, so it gets no scores", what,
-			         spec->splits[i / 2].name);
+				 spec->splits[i / 2].name);
 			goto out;
 		}
 		result = 0;
@@ -207,9 +212,11 @@ int spec_check_metric(const struct spec *spec, const struct yaml_node *node, con
 	if (result) {
 		const char *near = err_nearest(name, (const char *const *)names, n);
 		if (near)
-			yaml_err(node, err, "%s: unknown metric %s; did you mean `%s`?", what, yaml_found(node, room), near);
+			yaml_err(node, err, "%s: unknown metric %s; did you mean `%s`?", what, yaml_found(node, room),
+				 near);
 		else
-			yaml_err(node, err, "%s: unknown metric %s; known are %s", what, yaml_found(node, room), list.data);
+			yaml_err(node, err, "%s: unknown metric %s; known are %s", what, yaml_found(node, room),
+				 list.data);
 	}
 out:
 	for (size_t i = 0; i < n; i++)
@@ -247,10 +254,10 @@ static int read_metric(struct spec *spec, const struct yaml_node *node, struct e
 			spec->maximize = false;
 		else if (goal && (goal->kind != YAML_SCALAR || strcmp(goal->text, "maximize") != 0))
 			return yaml_err(goal, err, "metric.goal: %s is not one of maximize, minimize",
-			                yaml_found(goal, room));
+					yaml_found(goal, room));
 		if (yaml_get(node, "target"))
 			spec_notice(spec, "`metric.target` (line %zu) is not used: every run is worked to its end",
-			            yaml_get(node, "target")->line);
+				    yaml_get(node, "target")->line);
 	}
 	if (!name)
 		return 0;

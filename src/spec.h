@@ -17,18 +17,27 @@
 
 enum spec_method { SPEC_GRID, SPEC_RANDOM };
 enum spec_distribution {
-	SPEC_VALUES,                /* one of a list */
-	SPEC_INT_UNIFORM, SPEC_UNIFORM, SPEC_LOG_UNIFORM_VALUES, SPEC_LOG_UNIFORM, SPEC_Q_UNIFORM, SPEC_Q_LOG_UNIFORM_VALUES,
-	SPEC_NORMAL, SPEC_LOG_NORMAL, SPEC_Q_LOG_UNIFORM, SPEC_Q_NORMAL, SPEC_Q_LOG_NORMAL
+	SPEC_VALUES, /* one of a list */
+	SPEC_INT_UNIFORM,
+	SPEC_UNIFORM,
+	SPEC_LOG_UNIFORM_VALUES,
+	SPEC_LOG_UNIFORM,
+	SPEC_Q_UNIFORM,
+	SPEC_Q_LOG_UNIFORM_VALUES,
+	SPEC_NORMAL,
+	SPEC_LOG_NORMAL,
+	SPEC_Q_LOG_UNIFORM,
+	SPEC_Q_NORMAL,
+	SPEC_Q_LOG_NORMAL
 };
 #define SPEC_GRIDS_MAX 10000
 
 /* What the file says of one parameter. */
 struct spec_param {
-	int id;                     /* enum param_id */
+	int id; /* enum param_id */
 	enum spec_distribution distribution;
-	union param_value *values;  /* SPEC_VALUES */
-	double *probabilities;      /* method random with `probabilities`, or NULL */
+	union param_value *values; /* SPEC_VALUES */
+	double *probabilities;     /* method random with `probabilities`, or NULL */
 	size_t n_values;
 	double min, max, mu, sigma, q;
 	size_t line, column;
@@ -38,7 +47,7 @@ struct spec_param {
 struct spec_grid {
 	struct spec_param *params;
 	size_t n_params;
-	char *label;                /* `name:` beside the parameters of a list entry, or NULL */
+	char *label; /* `name:` beside the parameters of a list entry, or NULL */
 };
 
 struct spec_split {
@@ -54,25 +63,25 @@ struct spec_expected {
 
 struct spec {
 	char *path, *name;
-	char *text;                 /* the file's bytes as read, then `# --set key=value` lines; kept in the database */
-	char *model;                /* as written: demo, a hub id, or a folder */
-	char *model_dir;            /* absolute folder that holds it (resolved); NULL when it must be fetched first */
-	char *dataset;              /* as written when it is a name (demo, e2e), else NULL */
-	bool dataset_missing;       /* a known dataset that is not in the cache: fetch it, then load the spec again */
-	char *train;                /* absolute, or NULL */
+	char *text;           /* the file's bytes as read, then `# --set key=value` lines; kept in the database */
+	char *model;          /* as written: demo, a hub id, or a folder */
+	char *model_dir;      /* absolute folder that holds it (resolved); NULL when it must be fetched first */
+	char *dataset;        /* as written when it is a name (demo, e2e), else NULL */
+	bool dataset_missing; /* a known dataset that is not in the cache: fetch it, then load the spec again */
+	char *train;          /* absolute, or NULL */
 	struct spec_split *splits;
 	size_t n_splits;
-	char *prompt, *target;      /* templates, defaults filled in */
+	char *prompt, *target; /* templates, defaults filled in */
 	enum spec_method method;
-	int64_t run_cap;            /* 0: none */
-	char *metric;               /* "dev_bleu"; never NULL */
+	int64_t run_cap; /* 0: none */
+	char *metric;    /* "dev_bleu"; never NULL */
 	bool maximize;
-	uint64_t seed;              /* of method random: top-level `seed:`, default 0 */
+	uint64_t seed; /* of method random: top-level `seed:`, default 0 */
 	struct spec_grid *grids;
 	size_t n_grids;
 	struct spec_expected *expected;
 	size_t n_expected;
-	char **notices;             /* accepted but unused keys (W&B's own), one sentence each */
+	char **notices; /* accepted but unused keys (W&B's own), one sentence each */
 	size_t n_notices;
 };
 

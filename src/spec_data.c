@@ -1,9 +1,10 @@
 /* spec_data.c - what a sweep file says of model, data and templates, resolved to absolute paths.
  *
  * Part of spec.c's step. Every file that is named is opened once here, so that a wrong path is reported at its line and
- * not an hour later; what the files hold is the runner's business (the check job). Paths are relative to the sweep file's
- * folder, because a sweep file is moved together with its data; a model folder is also looked for from where the person
- * stands. What is not on this machine yet stays unresolved (model_dir NULL, dataset_missing): `sweep run` may fetch it. */
+ * not an hour later; what the files hold is the runner's business (the check job). Paths are relative to the sweep
+ * file's folder, because a sweep file is moved together with its data; a model folder is also looked for from where the
+ * person stands. What is not on this machine yet stays unresolved (model_dir NULL, dataset_missing): `sweep run` may
+ * fetch it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 
 #define SPLITS_MAX 64
 
-/* An absolute path with "a/../" and "./" taken out by name alone, for messages and keys of job files that people read. */
+/* An absolute path with "a/../" and "./" taken out by name alone, for messages and keys of job files that people read.
+ */
 static char *tidy(char *path)
 {
 	char *out = mem_alloc(strlen(path) + 2);
@@ -80,9 +82,10 @@ static int try_folder(const struct yaml_node *node, char *dir, char **found, str
 		dir = tidy(dir);
 		char *config = fs_join(dir, "config.json");
 		result = fs_exists(config) ? 1
-		                           : yaml_err(node, err, "model: %s has no config.json; expected a folder in "
-		                                                 "Hugging Face format",
-		                                      dir);
+					   : yaml_err(node, err,
+						      "model: %s has no config.json; expected a folder in "
+						      "Hugging Face format",
+						      dir);
 		free(config);
 	}
 	if (result == 1)
@@ -110,7 +113,8 @@ int spec_data_model(struct spec *spec, const struct yaml_node *node, const char 
 	if (here)
 		return here < 0 ? -1 : 0;
 	if (!hub_is_id(spec->model))
-		return yaml_err(node, err, "model: `%s` is no folder, and not the name of a model on the Hub", spec->model);
+		return yaml_err(node, err, "model: `%s` is no folder, and not the name of a model on the Hub",
+				spec->model);
 	struct err missing = {0}; /* not an error yet: `sweep run` may fetch it */
 	spec->model_dir = hub_find(spec->model, NULL, &missing);
 	return 0;
@@ -122,7 +126,8 @@ static bool is_split_name(const char *name)
 {
 	static const char taken[] = "_sentence"; /* split `x_sentence` would share `x_sentence_bleu` with split `x` */
 	size_t n = strlen(name), tail = sizeof taken - 1;
-	if (n == 0 || n > 40 || name[0] < 'a' || name[0] > 'z' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != n)
+	if (n == 0 || n > 40 || name[0] < 'a' || name[0] > 'z' ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != n)
 		return false;
 	return n <= tail || strcmp(name + n - tail, taken) != 0;
 }
@@ -136,14 +141,15 @@ static struct spec_split *add_split(struct spec *spec, const char *name)
 }
 
 static int read_split(struct spec *spec, const struct yaml_node *key, const struct yaml_node *node, const char *folder,
-                      struct err *err)
+		      struct err *err)
 {
 	static const char *const keys[] = {"input", "references", "limit"};
 	char room[80];
 	if (!is_split_name(key->text))
-		return yaml_err(key, err, "dataset.eval: %s is no name for a split; use a-z, 0-9 and _, a letter first, not "
-		                          "ending in _sentence",
-		                yaml_found(key, room));
+		return yaml_err(key, err,
+				"dataset.eval: %s is no name for a split; use a-z, 0-9 and _, a letter first, not "
+				"ending in _sentence",
+				yaml_found(key, room));
 	struct spec_split *split = add_split(spec, key->text);
 	char *what = mem_printf("dataset.eval.%s", key->text), *input = mem_printf("%s.input", what),
 	     *references = mem_printf("%s.references", what), *limit = mem_printf("%s.limit", what);
@@ -152,13 +158,13 @@ static int read_split(struct spec *spec, const struct yaml_node *key, const stru
 		result = read_file(node, what, folder, &split->input, err);
 	} else if (spec_keys(node, keys, sizeof keys / sizeof *keys, what, err) == 0) {
 		const struct yaml_node *in = yaml_get(node, "input"), *refs = yaml_get(node, "references"),
-		                       *first = yaml_get(node, "limit");
+				       *first = yaml_get(node, "limit");
 		if (!in)
 			yaml_err(key, err, "%s is missing: the file with a table on each line", input);
 		else if (read_file(in, input, folder, &split->input, err) == 0 &&
-		         (!refs || yaml_is_null(refs) ||
-		          read_file(refs, references, folder, &split->references, err) == 0) &&
-		         (!first || spec_int(first, limit, 0, INT32_MAX, &split->limit, err) == 0))
+			 (!refs || yaml_is_null(refs) ||
+			  read_file(refs, references, folder, &split->references, err) == 0) &&
+			 (!first || spec_int(first, limit, 0, INT32_MAX, &split->limit, err) == 0))
 			result = 0;
 	}
 	free(what);
@@ -194,9 +200,10 @@ static int named_dataset(struct spec *spec, const struct yaml_node *node, struct
 	} else {
 		const char *near = err_nearest(spec->dataset, known, sizeof known / sizeof *known);
 		return yaml_err(node, err, "dataset: unknown name `%s`; %s%s%s", spec->dataset,
-		                near ? "did you mean `" : "expected demo, e2e, or a map {train: FILE, eval: {dev: {input: "
-		                                          "FILE, references: FILE}}}",
-		                near ? near : "", near ? "`?" : "");
+				near ? "did you mean `"
+				     : "expected demo, e2e, or a map {train: FILE, eval: {dev: {input: "
+				       "FILE, references: FILE}}}",
+				near ? near : "", near ? "`?" : "");
 	}
 	bundled_split(spec, "dev", folder);
 	bundled_split(spec, "small", folder);
@@ -221,9 +228,10 @@ int spec_data_dataset(struct spec *spec, const struct yaml_node *node, const cha
 	if (train && !yaml_is_null(train) && read_file(train, "dataset.train", folder, &spec->train, err) < 0)
 		return -1;
 	if (!eval || eval->kind != YAML_MAP || eval->n == 0)
-		return yaml_err(eval ? eval : node, err,
-		                "dataset.eval: expected a map of splits, such as {dev: {input: FILE, references: FILE}}%s%s",
-		                eval ? ", found " : "", eval ? yaml_found(eval, room) : "");
+		return yaml_err(
+			eval ? eval : node, err,
+			"dataset.eval: expected a map of splits, such as {dev: {input: FILE, references: FILE}}%s%s",
+			eval ? ", found " : "", eval ? yaml_found(eval, room) : "");
 	if (eval->n > SPLITS_MAX)
 		return yaml_err(eval, err, "dataset.eval: %zu splits; at most %d", eval->n, SPLITS_MAX);
 	for (size_t i = 0; i < eval->n; i++)
@@ -236,7 +244,7 @@ int spec_data_dataset(struct spec *spec, const struct yaml_node *node, const cha
 
 /* `{word}` must be one of the two known ones, and the first of them must be there. Other braces are text. */
 static int check_template(const struct yaml_node *node, const char *what, const char *text, const char *needed,
-                          struct err *err)
+			  struct err *err)
 {
 	bool found = false;
 	for (const char *p = text; (p = strchr(p, '{')); p++) {
@@ -247,21 +255,21 @@ static int check_template(const struct yaml_node *node, const char *what, const 
 			found = true;
 		else if (n != 3 || memcmp(p + 1, "eos", 3) != 0)
 			return yaml_err(node, err, "%s: unknown placeholder `{%.*s}`; known are {%s} and {eos}", what,
-			                n > 60 ? 60 : (int)n, p + 1, needed);
+					n > 60 ? 60 : (int)n, p + 1, needed);
 	}
 	return found ? 0 : yaml_err(node, err, "%s: must contain {%s}", what, needed);
 }
 
 int spec_data_templates(struct spec *spec, const struct yaml_node *prompt, const struct yaml_node *target,
-                        struct err *err)
+			struct err *err)
 {
 	spec->prompt = mem_strdup(JOB_DEFAULT_PROMPT);
 	spec->target = mem_strdup(JOB_DEFAULT_TARGET);
 	if (prompt && (spec_text(prompt, "prompt", true, &spec->prompt, err) < 0 ||
-	               check_template(prompt, "prompt", spec->prompt, "table", err) < 0))
+		       check_template(prompt, "prompt", spec->prompt, "table", err) < 0))
 		return -1;
 	if (target && (spec_text(target, "target", true, &spec->target, err) < 0 ||
-	               check_template(target, "target", spec->target, "text", err) < 0))
+		       check_template(target, "target", spec->target, "text", err) < 0))
 		return -1;
 	return 0;
 }

@@ -2,8 +2,8 @@
  *
  * Part of spec.c's step. A parameter is written as a bare scalar, a bare list, or W&B's map (value, values, min/max,
  * distribution, ...); the whole is one map (one grid) or a list of maps (the union of their grids, each perhaps with a
- * `name:` and the `expected:` scores that somebody published). Every value goes through params_parse, so the sentence about
- * a wrong one is the same here, in --set and in a job file; here it gets file:line:column in front. */
+ * `name:` and the `expected:` scores that somebody published). Every value goes through params_parse, so the sentence
+ * about a wrong one is the same here, in --set and in a job file; here it gets file:line:column in front. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static int read_values(struct spec_param *param, const struct yaml_node *node, s
 }
 
 static int read_probabilities(struct spec_param *param, const struct yaml_node *node, const struct spec *spec,
-                              struct err *err)
+			      struct err *err)
 {
 	const char *name = param_table[param->id].name;
 	if (spec->method == SPEC_GRID)
@@ -113,9 +113,10 @@ static int check_end(const struct spec_param *param, const struct yaml_node *nod
 	union param_value value;
 	double real = exponent ? exp(end) : end;
 	if (exponent && (!isfinite(real) || real < param_table[param->id].min || real > param_table[param->id].max))
-		return yaml_err(node, err, "%s: e to the power of %g is outside of what it accepts (log_uniform takes "
-		                           "exponents; log_uniform_values takes the values themselves)",
-		                param_table[param->id].name, end);
+		return yaml_err(node, err,
+				"%s: e to the power of %g is outside of what it accepts (log_uniform takes "
+				"exponents; log_uniform_values takes the values themselves)",
+				param_table[param->id].name, end);
 	if (exponent)
 		return 0;
 	return read_value(param->id, node, &value, err);
@@ -140,7 +141,8 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 	if (takes_normal(param->distribution)) {
 		const struct yaml_node *mu = yaml_get(map, "mu"), *sigma = yaml_get(map, "sigma");
 		if (min || max)
-			return yaml_err(min ? min : max, err, "%s: a normal distribution has mu and sigma, no min or max", name);
+			return yaml_err(min ? min : max, err,
+					"%s: a normal distribution has mu and sigma, no min or max", name);
 		param->sigma = 1;
 		if ((mu && spec_number(mu, name, &param->mu, err) < 0) ||
 		    (sigma && spec_number(sigma, name, &param->sigma, err) < 0))
@@ -157,7 +159,8 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 		return -1;
 	if (param->min > param->max)
 		return yaml_err(min, err, "%s: `min` %g is above `max` %g", name, param->min, param->max);
-	bool by_log = param->distribution == SPEC_LOG_UNIFORM_VALUES || param->distribution == SPEC_Q_LOG_UNIFORM_VALUES;
+	bool by_log =
+		param->distribution == SPEC_LOG_UNIFORM_VALUES || param->distribution == SPEC_Q_LOG_UNIFORM_VALUES;
 	if (by_log && param->min <= 0)
 		return yaml_err(min, err, "%s: a logarithmic range needs a `min` above 0", name);
 	return 0;
@@ -166,18 +169,19 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 /* W&B's map of one parameter. */
 static int read_map(struct spec_param *param, const struct yaml_node *map, const struct spec *spec, struct err *err)
 {
-	static const char *const keys[] = {"value", "values", "min", "max", "distribution", "probabilities",
-	                                   "mu",    "sigma",  "q"};
+	static const char *const keys[] = {"value",         "values", "min",   "max", "distribution",
+					   "probabilities", "mu",     "sigma", "q"};
 	const char *name = param_table[param->id].name;
 	char room[80];
 	if (yaml_get(map, "parameters"))
-		return yaml_err(map, err, "%s: nested `parameters:` are not supported; write the parameters beside each other",
-		                name);
+		return yaml_err(map, err,
+				"%s: nested `parameters:` are not supported; write the parameters beside each other",
+				name);
 	if (spec_keys(map, keys, sizeof keys / sizeof *keys, name, err) < 0)
 		return -1;
 	const struct yaml_node *value = yaml_get(map, "value"), *values = yaml_get(map, "values"),
-	                       *word = yaml_get(map, "distribution"), *min = yaml_get(map, "min"),
-	                       *max = yaml_get(map, "max"), *probabilities = yaml_get(map, "probabilities");
+			       *word = yaml_get(map, "distribution"), *min = yaml_get(map, "min"),
+			       *max = yaml_get(map, "max"), *probabilities = yaml_get(map, "probabilities");
 	bool whole = min && max && is_whole_text(min) && is_whole_text(max);
 	param->distribution = value || values ? SPEC_VALUES : whole ? SPEC_INT_UNIFORM : SPEC_UNIFORM;
 	/* whole ends of a real-valued parameter ({min: 0, max: 1} of top_p) mean the reals between them */
@@ -195,8 +199,8 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 			near = err_nearest(word->text, names, N_DISTRIBUTIONS);
 		if (at == N_DISTRIBUTIONS)
 			return near ? yaml_err(word, err, "%s: unknown distribution %s; did you mean `%s`?", name,
-			                       yaml_found(word, room), near)
-			            : yaml_err(word, err, "%s: unknown distribution %s", name, yaml_found(word, room));
+					       yaml_found(word, room), near)
+				    : yaml_err(word, err, "%s: unknown distribution %s", name, yaml_found(word, room));
 		param->distribution = distributions[at].distribution;
 	}
 	if (param->distribution != SPEC_VALUES) {
@@ -205,7 +209,8 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 		if (!word && !min && !max)
 			return yaml_err(map, err, "%s: expected `value`, `values`, or `min` and `max`", name);
 		if (spec->method == SPEC_GRID)
-			return yaml_err(map, err, "%s: a range needs method random; a grid takes a list of `values`", name);
+			return yaml_err(map, err, "%s: a range needs method random; a grid takes a list of `values`",
+					name);
 		if (probabilities)
 			return yaml_err(probabilities, err, "%s: `probabilities` belong to `values`", name);
 		return read_range(param, map, err);
@@ -216,14 +221,16 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 		return yaml_err(map, err, "%s: expected `value` or `values`", name);
 	for (size_t i = 0; i < map->n; i++) {
 		const char *key = map->pairs[i].key->text;
-		if (strcmp(key, "value") && strcmp(key, "values") && strcmp(key, "distribution") && strcmp(key, "probabilities"))
-			return yaml_err(map->pairs[i].key, err, "%s: `%s` and a list of values exclude each other", name, key);
+		if (strcmp(key, "value") && strcmp(key, "values") && strcmp(key, "distribution") &&
+		    strcmp(key, "probabilities"))
+			return yaml_err(map->pairs[i].key, err, "%s: `%s` and a list of values exclude each other",
+					name, key);
 	}
 	if (values && values->kind != YAML_LIST)
 		return yaml_err(values, err, "%s: `values` must be a list, found %s", name, yaml_found(values, room));
 	if (value && value->kind != YAML_SCALAR)
 		return yaml_err(value, err, "%s: `value` must be one value, found %s; use `values` for a list", name,
-		                yaml_found(value, room));
+				yaml_found(value, room));
 	if (read_values(param, value ? value : values, err) < 0)
 		return -1;
 	return probabilities ? read_probabilities(param, probabilities, spec, err) : 0;
@@ -234,7 +241,8 @@ static int unknown_parameter(const struct yaml_node *key, bool in_list, struct e
 	char room[80];
 	const char *near = params_nearest(key->text);
 	if (!in_list && (strcmp(key->text, "name") == 0 || strcmp(key->text, "expected") == 0))
-		return yaml_err(key, err, "`%s` stands in an entry only where `parameters` is a list of maps", key->text);
+		return yaml_err(key, err, "`%s` stands in an entry only where `parameters` is a list of maps",
+				key->text);
 	if (near)
 		return yaml_err(key, err, "unknown parameter %s; did you mean `%s`?", yaml_found(key, room), near);
 	return yaml_err(key, err, "unknown parameter %s; `sweep params` lists them", yaml_found(key, room));
@@ -250,7 +258,7 @@ static int read_expected(struct spec *spec, const struct spec_grid *grid, const 
 	for (size_t i = 0; i < grid->n_params; i++)
 		if (grid->params[i].distribution != SPEC_VALUES || grid->params[i].n_values != 1)
 			return yaml_err(node, err, "expected: belongs to one setting, but %s has several values here",
-			                param_table[grid->params[i].id].name);
+					param_table[grid->params[i].id].name);
 	for (size_t i = 0; i < node->n; i++) {
 		const struct yaml_node *key = node->pairs[i].key, *value = node->pairs[i].value;
 		double score;
@@ -301,8 +309,10 @@ static int read_grid(struct spec *spec, const struct yaml_node *map, bool in_lis
 			return unknown_parameter(key, in_list, err);
 		for (size_t j = 0; j < grid->n_params; j++)
 			if (grid->params[j].id == id)
-				return yaml_err(key, err, "%s is given twice (`%s` is the same parameter); the first is on line %zu",
-				                param_table[id].name, key->text, grid->params[j].line);
+				return yaml_err(
+					key, err,
+					"%s is given twice (`%s` is the same parameter); the first is on line %zu",
+					param_table[id].name, key->text, grid->params[j].line);
 		struct spec_param *param = &grid->params[grid->n_params++];
 		*param = (struct spec_param){.id = id, .line = key->line, .column = key->column};
 		if (value->kind == YAML_MAP ? read_map(param, value, spec, err) : read_values(param, value, err))
@@ -338,7 +348,7 @@ static void override_map(struct yaml_node *map, int id, struct yaml_node *key, s
 }
 
 int spec_params_override(struct yaml_node *parameters, int id, struct yaml_node *key, struct yaml_node *value,
-                         struct err *err)
+			 struct err *err)
 {
 	char room[80];
 	if (!parameters)
@@ -350,10 +360,10 @@ int spec_params_override(struct yaml_node *parameters, int id, struct yaml_node 
 	for (size_t i = 0; parameters->kind == YAML_LIST && i < parameters->n; i++) {
 		if (parameters->items[i]->kind != YAML_MAP)
 			return yaml_err(parameters->items[i], err, "parameters: expected a map of parameters, found %s",
-			                yaml_found(parameters->items[i], room));
+					yaml_found(parameters->items[i], room));
 		override_map(parameters->items[i], id, key, value);
 	}
-	return parameters->kind == YAML_LIST
-	               ? 0
-	               : yaml_err(parameters, err, "parameters: expected a map, found %s", yaml_found(parameters, room));
+	return parameters->kind == YAML_LIST ? 0
+					     : yaml_err(parameters, err, "parameters: expected a map, found %s",
+							yaml_found(parameters, room));
 }

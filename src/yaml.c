@@ -1,12 +1,12 @@
 /* yaml.c - libyaml's events made into a tree of nodes with places; see yaml.h.
  *
- * The first step of `sweep run`: sweep file -> nodes -> spec.c. Events rather than libyaml's own document loader, because
- * that one keeps duplicate keys, recurses into whatever depth it is given, and forgets nothing about aliases that would
- * stop a "billion laughs" file. Here each limit of yaml.h is checked as the events come, so a hostile file costs no more
- * than reading it.
+ * The first step of `sweep run`: sweep file -> nodes -> spec.c. Events rather than libyaml's own document loader,
+ * because that one keeps duplicate keys, recurses into whatever depth it is given, and forgets nothing about aliases
+ * that would stop a "billion laughs" file. Here each limit of yaml.h is checked as the events come, so a hostile file
+ * costs no more than reading it.
  *
- * An alias points at the same node again, which makes the tree a graph. It has no cycles, because a node can be named only
- * when it is complete; `weight` counts what it would be when written out, and that count is what is limited. */
+ * An alias points at the same node again, which makes the tree a graph. It has no cycles, because a node can be named
+ * only when it is complete; `weight` counts what it would be when written out, and that count is what is limited. */
 #include "yaml.h"
 
 #include <stdarg.h>
@@ -183,7 +183,7 @@ static int put_key(struct level *top, struct yaml_node *key, struct err *err)
 	for (size_t i = 0; i < top->node->n; i++)
 		if (strcmp(top->node->pairs[i].key->text, key->text) == 0)
 			return yaml_err(key, err, "%s is given twice; the first is on line %zu",
-			                yaml_found(key, (char[80]){0}), top->node->pairs[i].key->line);
+					yaml_found(key, (char[80]){0}), top->node->pairs[i].key->line);
 	if (top->node->n == YAML_KEYS_MAX)
 		return yaml_err(key, err, "a map of more than %d keys", YAML_KEYS_MAX);
 	top->key = key;
@@ -215,7 +215,7 @@ static int place(struct builder *b, struct yaml_node *node, struct err *err)
 }
 
 static int open_level(struct builder *b, enum yaml_kind kind, const yaml_event_t *event, const yaml_char_t *anchor,
-                      const yaml_char_t *tag, struct err *err)
+		      const yaml_char_t *tag, struct err *err)
 {
 	struct yaml_node *node = new_node(b, kind, event->start_mark);
 	if (check_tag(node, tag, err) < 0)
@@ -276,20 +276,20 @@ static int take_event(struct builder *b, const yaml_event_t *event, struct err *
 	case YAML_DOCUMENT_START_EVENT:
 		if (b->doc->root)
 			return err_at(err, b->doc->file, event->start_mark.line + 1, event->start_mark.column + 1,
-			              "a second document starts here; one file holds one");
+				      "a second document starts here; one file holds one");
 		return 1;
 	case YAML_SCALAR_EVENT:
 		return add_scalar(b, event, err) < 0 ? -1 : 1;
 	case YAML_SEQUENCE_START_EVENT:
-		return open_level(b, YAML_LIST, event, event->data.sequence_start.anchor, event->data.sequence_start.tag,
-		                  err) < 0
-		               ? -1
-		               : 1;
+		return open_level(b, YAML_LIST, event, event->data.sequence_start.anchor,
+				  event->data.sequence_start.tag, err) < 0
+			       ? -1
+			       : 1;
 	case YAML_MAPPING_START_EVENT:
 		return open_level(b, YAML_MAP, event, event->data.mapping_start.anchor, event->data.mapping_start.tag,
-		                  err) < 0
-		               ? -1
-		               : 1;
+				  err) < 0
+			       ? -1
+			       : 1;
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		return close_level(b, err) < 0 ? -1 : 1;
@@ -300,7 +300,8 @@ static int take_event(struct builder *b, const yaml_event_t *event, struct err *
 	}
 }
 
-/* libyaml's words for what went wrong, at the place where it did. A reader's error (bad UTF-8) has a byte offset only. */
+/* libyaml's words for what went wrong, at the place where it did. A reader's error (bad UTF-8) has a byte offset only.
+ */
 static int syntax_error(const yaml_parser_t *parser, const char *text, size_t n, const char *name, struct err *err)
 {
 	size_t line = parser->problem_mark.line + 1, column = parser->problem_mark.column + 1;

@@ -6,9 +6,9 @@
  *     if (method && method->kind != YAML_SCALAR) return yaml_err(method, err, "method: expected a word");
  *     yaml_release(&doc);
  *
- * The document owns every node and text. Aliases share the node they name (so the tree is a graph without cycles), merge
- * keys (`<<`) are resolved, a key given twice is refused. Scalars stay text: what a number is, the caller decides, so
- * that `1e-4` is one. Hostile input ends in a sentence: see the limits. */
+ * The document owns every node and text. Aliases share the node they name (so the tree is a graph without cycles),
+ * merge keys (`<<`) are resolved, a key given twice is refused. Scalars stay text: what a number is, the caller
+ * decides, so that `1e-4` is one. Hostile input ends in a sentence: see the limits. */
 #ifndef SWEEP_YAML_H
 #define SWEEP_YAML_H
 
@@ -17,11 +17,11 @@
 
 #include "base/err.h"
 
-#define YAML_BYTES_MAX ((size_t)1 << 24) /* of the text */
-#define YAML_DEPTH_MAX 32                /* maps and lists in each other */
-#define YAML_KEYS_MAX 256                /* of one map */
+#define YAML_BYTES_MAX   ((size_t)1 << 24) /* of the text */
+#define YAML_DEPTH_MAX   32                /* maps and lists in each other */
+#define YAML_KEYS_MAX    256               /* of one map */
 #define YAML_ANCHORS_MAX 1000
-#define YAML_NODES_MAX 4000000           /* after every alias is written out ("billion laughs") */
+#define YAML_NODES_MAX   4000000 /* after every alias is written out ("billion laughs") */
 
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 

@@ -1,0 +1,192 @@
+/* cli.c - the table of commands, the parser of their options, and what they share in speaking to a terminal; see cli.h.
+ *
+ * Every command is one row here and one file cmd_NAME.c. The parser is our own and small, because getopt_long knows
+ * nothing of ranges, lists and nearest names, and prints by itself. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+const struct cli_command cli_commands[] = {
+	{"run", cmd_run, "run FILE [--db FILE] [--jobs N] [--dry-run] [--explain] [--set KEY=VALUE]...",
+	 "work a sweep file off: train, decode, score, keep"},
+	{"report", cmd_report,
+	 "report [--db FILE] [--best] [--sweep NAME] [--top N] [--metric M] [--format F] [-o FILE]",
+	 "which setting is best: a table, CSV, JSON or Markdown"},
+	{"show", cmd_show, "show RUN [--db FILE]", "one run: parameters, scores, timings, attempts, sample outputs"},
+	{"compare", cmd_compare, "compare RUN RUN [--db FILE]",
+	 "is one run better: paired bootstrap, outputs side by side"},
+	{"status", cmd_status, "status [--db FILE]", "what runs now, what waits, what failed and why"},
+	{"fetch", cmd_fetch, "fetch NAME", "a model or dataset from the Hub into the standard Hugging Face cache"},
+	{"score", cmd_score, "score REFERENCES HYPOTHESES [--format F]",
+	 "BLEU of any file, the same numbers as sacrebleu"},
+	{"generate", cmd_generate, "generate RUN [FILE] [--db FILE]", "decode new inputs with a run's adapter"},
+	{"params", cmd_params, "params [--format table|json|markdown]", "every hyperparameter: values, default, stage"},
+};
+const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
+
+const struct cli_command *cli_find(const char *name)
+{
+	for (size_t i = 0; i < cli_n_commands; i++)
+		if (strcmp(cli_commands[i].name, name) == 0)
+			return &cli_commands[i];
+	return NULL;
+}
+
+void cli_print_help(FILE *out)
+{
+	fputs("sweep - a YAML grid of hyperparameters, worked off and compared\n\n"
+	      "Usage: sweep COMMAND [ARGUMENTS]\n\n",
+	      out);
+	for (size_t i = 0; i < cli_n_commands; i++)
+		fprintf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].help);
+	fputs("\n`sweep COMMAND --help` says more. First steps: `sweep run sweeps/beam_grid.yaml`, then\n"
+	      "`sweep report`. Exit status: 0 all runs have scores, 1 some run failed, 2 bad usage or\n"
+	      "bad input, 130 interrupted (the same command goes on).\n",
+	      out);
+}
+
+/* "-j", "--jobs": how an option is written. */
+static void option_name(const struct cli_option *option, char room[64])
+{
+	snprintf(room, 64, "%s%s", option->name[1] ? "--" : "-", option->name);
+}
+
+static void print_command_help(const char *name, const struct cli_option *options, size_t n)
+{
+	static const char *const values[] = {"", " TEXT", " N", " TEXT"};
+	const struct cli_command *command = cli_find(name);
+	if (command)
+		printf("Usage: sweep %s\n\n%s\n", command->usage, command->help);
+	if (n)
+		printf("\nOptions:\n");
+	for (size_t i = 0; i < n; i++) {
+		char dashed[64], whole[96];
+		option_name(&options[i], dashed);
+		snprintf(whole, sizeof whole, "%s%s", dashed, values[options[i].type]);
+		if (options[i].help)
+			printf("  %-18s %s%s\n", whole, options[i].help,
+			       options[i].type == CLI_LIST ? " (may be repeated)" : "");
+		else
+			printf("  %s\n", whole);
+	}
+}
+
+static int unknown_option(const char *command, const char *word, size_t length, const struct cli_option *options,
+			  size_t n, struct err *err)
+{
+	const char **names = mem_array(n + 1, sizeof *names);
+	char *name = mem_strndup(word, length);
+	for (size_t i = 0; i < n; i++)
+		names[i] = options[i].name;
+	names[n] = "help";
+	const char *near = err_nearest(name + strspn(name, "-"), names, n + 1);
+	if (near)
+		err_set(err, ERR_USAGE, "%s: unknown option %s; did you mean %s%s?", command, name,
+			near[1] ? "--" : "-", near);
+	else
+		err_set(err, ERR_USAGE, "%s: unknown option %s; `sweep %s --help` lists them", command, name, command);
+	free(names);
+	free(name);
+	return -1;
+}
+
+static int set_option(const char *command, const struct cli_option *option, const char *value, struct err *err)
+{
+	char dashed[64], *end;
+	option_name(option, dashed);
+	switch (option->type) {
+	case CLI_FLAG:
+		*option->flag = true;
+		break;
+	case CLI_TEXT:
+		if (value[0] == '\0')
+			return err_set(err, ERR_USAGE, "%s: %s needs a value, found an empty one", command, dashed);
+		*option->text = value;
+		break;
+	case CLI_INT: {
+		errno = 0;
+		long long number = strtoll(value, &end, 10);
+		if (end == value || *end || errno || value[0] == ' ' || number < option->min || number > option->max) {
+			if (option->max == INT64_MAX)
+				return err_set(err, ERR_USAGE,
+					       "%s: %s: expected a whole number from %lld up, found `%s`", command,
+					       dashed, (long long)option->min, value);
+			return err_set(err, ERR_USAGE, "%s: %s: expected a whole number from %lld to %lld, found `%s`",
+				       command, dashed, (long long)option->min, (long long)option->max, value);
+		}
+		*option->number = number;
+		break;
+	}
+	case CLI_LIST:
+		*option->list = mem_grow(*option->list, *option->n_list + 1, sizeof **option->list);
+		(*option->list)[(*option->n_list)++] = value;
+		break;
+	}
+	return 0;
+}
+
+int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, bool *helped, struct err *err)
+{
+	const char *command = argv[0];
+	int positional = 0;
+	bool only_positional = false;
+	*helped = false;
+	for (int i = 1; i < argc; i++) {
+		char *word = argv[i];
+		if (only_positional || word[0] != '-' || word[1] == '\0') {
+			argv[++positional] = word;
+			continue;
+		}
+		if (strcmp(word, "--") == 0) {
+			only_positional = true;
+			continue;
+		}
+		size_t dashes = word[1] == '-' ? 2 : 1, length = strcspn(word, "=");
+		const char *name = word + dashes;
+		const struct cli_option *option = NULL;
+		for (size_t j = 0; j < n && !option; j++)
+			if (strlen(options[j].name) == length - dashes &&
+			    memcmp(options[j].name, name, length - dashes) == 0 &&
+			    (options[j].name[1] == '\0') == (dashes == 1))
+				option = &options[j];
+		if (!option && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
+			print_command_help(command, options, n);
+			*helped = true;
+			return 0;
+		}
+		if (!option)
+			return unknown_option(command, word, length, options, n, err);
+		const char *value = word[length] == '=' ? word + length + 1 : NULL;
+		if (option->type == CLI_FLAG && value)
+			return err_set(err, ERR_USAGE, "%s: %.*s takes no value", command, (int)length, word);
+		if (option->type != CLI_FLAG && !value) {
+			if (i + 1 == argc)
+				return err_set(err, ERR_USAGE, "%s: %s needs a value", command, word);
+			value = argv[++i];
+		}
+		if (set_option(command, option, value, err) < 0)
+			return -1;
+	}
+	return positional;
+}
+
+bool cli_colour(int fd)
+{
+	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+	return isatty(fd) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+}
+
+int cli_columns(int fd)
+{
+	struct winsize size;
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return 80;
+}

@@ -1,0 +1,174 @@
+/* cmd_params.c - `sweep params`: every hyperparameter, straight from params.def (DESIGN, invariant 8).
+ *
+ * Three forms of the same rows: a table of 80 columns for people, JSON for programs, and the Markdown table of
+ * docs/SWEEP_FILE.md, which a test compares with this output so that the page cannot go stale. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/params.h"
+#include "cli.h"
+
+#define COLUMNS       80
+#define NAME_WIDTH    21
+#define DEFAULT_WIDTH 8
+#define STAGE_WIDTH   7
+#define TEXT_AT       (NAME_WIDTH + DEFAULT_WIDTH + STAGE_WIDTH)
+
+static const char *stage_name(enum param_stage stage)
+{
+	return stage == PARAM_STAGE_TRAIN ? "train" : stage == PARAM_STAGE_DECODE ? "decode" : "both";
+}
+
+/* Words wrapped into the last column; the cursor stands in it, and ends on a new line. */
+static void put_text(const char *text, const char *before, const char *after)
+{
+	size_t at = TEXT_AT;
+	fputs(before, stdout);
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, " ");
+		if (at > TEXT_AT && at + 1 + n > COLUMNS) {
+			printf("%s\n%*s%s", after, TEXT_AT, "", before);
+			at = TEXT_AT;
+		} else if (at > TEXT_AT) {
+			putchar(' ');
+			at++;
+		}
+		fwrite(p, 1, n, stdout);
+		at += n;
+		p += n + (p[n] == ' ');
+	}
+	printf("%s\n", after);
+}
+
+static void describe(int id, struct buf *out)
+{
+	buf_clear(out);
+	params_describe(id, out);
+}
+
+static void print_table(bool colour)
+{
+	const char *bold = colour ? "\033[1m" : "", *dim = colour ? "\033[2m" : "", *plain = colour ? "\033[0m" : "";
+	struct buf text = BUF_INIT;
+	printf("%s%-*s%-*s%-*s%s%s\n", bold, NAME_WIDTH, "parameter", DEFAULT_WIDTH, "default", STAGE_WIDTH, "stage",
+	       "what it does; which values it takes", plain);
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		const struct param_info *info = &param_table[id];
+		printf("%s%-*s%s%-*s%-*s", bold, NAME_WIDTH, info->name, plain, DEFAULT_WIDTH, info->default_text,
+		       STAGE_WIDTH, stage_name(info->stage));
+		put_text(info->help, "", "");
+		describe(id, &text);
+		if (info->aliases[0])
+			buf_printf(&text, "; also written %s", info->aliases);
+		printf("%*s", TEXT_AT, "");
+		put_text(text.data, dim, plain);
+	}
+	buf_release(&text);
+}
+
+static void print_markdown(void)
+{
+	struct buf text = BUF_INIT;
+	puts("| parameter | values | default | stage | what it does |\n| --- | --- | --- | --- | --- |");
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		const struct param_info *info = &param_table[id];
+		describe(id, &text);
+		printf("| `%s`", info->name);
+		for (const char *p = info->aliases; *p;) {
+			size_t n = strcspn(p, " ");
+			printf("%s`%.*s`", p == info->aliases ? " (" : ", ", (int)n, p);
+			p += n;
+			if (*p)
+				p++;
+			else
+				putchar(')');
+		}
+		printf(" | %s | `%s` | %s | %s |\n", text.data, info->default_text, stage_name(info->stage),
+		       info->help);
+	}
+	buf_release(&text);
+}
+
+static void add_words(cJSON *object, const char *name, const char *words)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, name);
+	for (const char *p = words; *p;) {
+		char word[64];
+		size_t n = strcspn(p, " ");
+		snprintf(word, sizeof word, "%.*s", (int)n, p);
+		cJSON_AddItemToArray(list, cJSON_CreateString(word));
+		p += n + (p[n] == ' ');
+	}
+}
+
+static void print_json(void)
+{
+	static const char *const types[] = {"int", "float", "bool", "choice"};
+	cJSON *list = cJSON_CreateArray();
+	struct params defaults;
+	params_default(&defaults);
+	cJSON *values = params_to_json(&defaults);
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		const struct param_info *info = &param_table[id];
+		struct buf text = BUF_INIT;
+		describe(id, &text);
+		cJSON *row = cJSON_CreateObject();
+		cJSON_AddStringToObject(row, "name", info->name);
+		add_words(row, "aliases", info->aliases);
+		cJSON_AddStringToObject(row, "type", types[info->type]);
+		cJSON_AddStringToObject(row, "values", text.data);
+		if (info->type == PARAM_TYPE_INT || info->type == PARAM_TYPE_FLOAT) {
+			buf_clear(&text); /* exact: 2^63 - 1 is no double */
+			if (info->type == PARAM_TYPE_INT)
+				buf_printf(&text, "%lld", (long long)info->min_i);
+			else
+				json_format_double(info->min, &text);
+			cJSON_AddRawToObject(row, "min", text.data);
+			buf_clear(&text);
+			if (info->type == PARAM_TYPE_INT)
+				buf_printf(&text, "%lld", (long long)info->max_i);
+			else
+				json_format_double(info->max, &text);
+			cJSON_AddRawToObject(row, "max", text.data);
+		}
+		if (info->type == PARAM_TYPE_CHOICE)
+			add_words(row, "choices", info->choices);
+		cJSON_AddItemToObject(row, "default", cJSON_DetachItemFromObject(values, info->name));
+		cJSON_AddStringToObject(row, "stage", stage_name(info->stage));
+		cJSON_AddStringToObject(row, "help", info->help);
+		cJSON_AddItemToArray(list, row);
+		buf_release(&text);
+	}
+	char *text = cJSON_Print(list);
+	puts(text);
+	cJSON_free(text);
+	cJSON_Delete(values);
+	cJSON_Delete(list);
+}
+
+int cmd_params(int argc, char **argv, struct err *err)
+{
+	const char *format = "table";
+	bool helped;
+	const struct cli_option options[] = {
+		{.name = "format", .type = CLI_TEXT, .text = &format, .help = "table (default), json or markdown"},
+	};
+	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
+	if (n < 0 || helped)
+		return n;
+	if (n > 0)
+		return err_set(err, ERR_USAGE, "params: takes no arguments, found `%s`", argv[1]);
+	if (strcmp(format, "table") == 0)
+		print_table(cli_colour(STDOUT_FILENO));
+	else if (strcmp(format, "json") == 0)
+		print_json();
+	else if (strcmp(format, "markdown") == 0)
+		print_markdown();
+	else
+		return err_set(err, ERR_USAGE, "params: --format: expected table, json or markdown, found `%s`",
+			       format);
+	return 0;
+}
