@@ -10,7 +10,7 @@
  * says that nobody else schedules into this file; it names the holder's pid. It is a file of its own because POSIX
  * locks, which SQLite uses, are lost when any descriptor of the same file is closed. It is never removed: removing it
  * would race with the next one who takes it. */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

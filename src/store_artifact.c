@@ -1,7 +1,7 @@
 /* store_artifact.c - a finished artifact's folder becomes rows: artifact, scores, hypotheses or losses, and every run
  * that is complete with it, in one durable transaction. The files were written by a worker, but perhaps not by ours or
  * not by this version: whatever is wrong with them is an ERR_INPUT with file and line, and nothing of it stays. */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* store_attempt.c - what jobs are doing: attempts, losses, failures, events. All but a failure is written without
  * waiting for the disk (store.c says why that loses nothing). */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <math.h>
 

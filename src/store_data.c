@@ -1,7 +1,7 @@
 /* store_data.c - a split's tables and references, kept in the database once for each content: so that an output can be
  * shown with its table, and two runs compared, when the files are gone or changed. The runner has the strict reader of
  * these files (runner/dataset.c); this one takes what it can and leaves complaining to the check job. */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

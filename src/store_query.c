@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "store_db.h"
+#include "store_internal.h"
 
 char *store_get_text(sqlite3_stmt *q, int column)
 {

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "store_db.h"
+#include "store_internal.h"
 #include "store_query.h"
 
 static void release_attempt(struct store_attempt *a)

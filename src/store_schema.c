@@ -7,7 +7,7 @@
  *
  * The view is made from what the file holds: a score column for each split, a parameter column for the classic four and
  * for every parameter in which runs differ. All the others would make it too wide to read; they are in `runs`. */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <string.h>
 

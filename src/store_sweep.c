@@ -5,7 +5,7 @@
  * artifacts are their keys. So a changed sweep file of the same name adds runs and keeps numbers: run 7 stays 7, and
  * gains a column when a split is added. Runs that the file no longer has and that have no result become `dropped`;
  * finished ones stay. */
-#include "store_db.h"
+#include "store_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +22,18 @@ static void add_field(struct buf *b, const char *text)
 	buf_addc(b, text ? '\1' : '\2');
 }
 
-static int put_setup(struct store *s, const struct spec *spec, const struct plan *plan, int64_t *id, struct err *err)
+static int put_setup(struct store *s, const struct spec *spec, int64_t *id, struct err *err)
 {
 	char digest[HASH_HEX] = "", key[HASH_HEX];
-	const char *model_dir = plan->n_jobs ? plan->jobs[0].job.model : spec->model_dir;
-	if (model_dir) {
-		char *weights = fs_join(model_dir, "model.safetensors");
+	if (spec->model_dir) {
+		char *weights = fs_join(spec->model_dir, "model.safetensors");
 		if (!store_digest_get(s, weights, digest))
 			digest[0] = '\0';
 		free(weights);
 	}
 	struct buf all = BUF_INIT;
 	add_field(&all, spec->model);
-	add_field(&all, model_dir);
+	add_field(&all, spec->model_dir);
 	add_field(&all, digest);
 	add_field(&all, spec->dataset);
 	add_field(&all, spec->train);
@@ -48,8 +47,8 @@ static int put_setup(struct store *s, const struct spec *spec, const struct plan
 			s, err, id,
 			"INSERT INTO setups(key, model, model_dir, model_digest, dataset, train, prompt, target) "
 			"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
-			"tttttttt", key, spec->model, model_dir, digest[0] ? digest : NULL, spec->dataset, spec->train,
-			spec->prompt, spec->target);
+			"tttttttt", key, spec->model, spec->model_dir, digest[0] ? digest : NULL, spec->dataset,
+			spec->train, spec->prompt, spec->target);
 	return got < 0 ? -1 : 0;
 }
 
@@ -312,7 +311,7 @@ int store_begin_sweep(struct store *s, const struct spec *spec, const struct pla
 	int result = store_begin(s, true, err);
 	if (result < 0)
 		goto out;
-	if (put_setup(s, spec, plan, &setup, err) < 0 || put_sweep(s, spec, setup, sweep_id, err) < 0 ||
+	if (put_setup(s, spec, &setup, err) < 0 || put_sweep(s, spec, setup, sweep_id, err) < 0 ||
 	    put_splits(s, spec, *sweep_id, datasets, err) < 0 || put_expected(s, spec, *sweep_id, err) < 0 ||
 	    put_jobs(s, plan, *sweep_id, jobs, err) < 0 ||
 	    put_artifacts(s, spec, plan, setup, datasets, jobs, artifacts, err) < 0 ||

@@ -1,5 +1,5 @@
-/* store_db.h - inside the store: one connection, its statements, its transactions. Included by store*.c only (they are
- * the only files with SQL; the layer check knows).
+/* store_internal.h - inside the store: one connection, its statements, its transactions. Included by store*.c only
+ * (they are the only files with SQL; the layer check knows).
  *
  *     if (store_do(s, err, "UPDATE jobs SET state = ?1 WHERE id = ?2", "ti", "done", id) < 0) return -1;
  *     int found = store_int(s, err, &id, "SELECT id FROM jobs WHERE key = ?1", "t", key);     1, 0 or -1
@@ -7,8 +7,8 @@
  * Argument letters: i int64_t, d double (NaN is NULL), t text or NULL, b bytes and size_t (stored as TEXT, NULs and
  * all), n NULL (takes no argument), 0 an int64_t of which 0 is NULL. SQL given here must be a string literal:
  * statements are prepared once and found again by its address. */
-#ifndef SWEEP_STORE_DB_H
-#define SWEEP_STORE_DB_H
+#ifndef SWEEP_STORE_INTERNAL_H
+#define SWEEP_STORE_INTERNAL_H
 
 #include <sqlite3.h>
 #include <stdarg.h>
