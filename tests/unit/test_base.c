@@ -136,18 +136,20 @@ static void test_job_round_trip(void **state)
 	int fd = mkstemp(path);
 	assert_true(fd >= 0);
 	close(fd);
-	struct job_split split = {.name = "dev", .input = "/d/dev.txt", .references = "/d/dev.out", .limit = 100};
-	struct job_output output = {.dir = "/a/b", .split = 0};
+	char name[] = "dev", input[] = "/d/dev.txt", references[] = "/d/dev.out", dir[] = "/a/b", model[] = "/m";
+	char model_name[] = "demo", prompt[] = "p {table}", target[] = "{text}";
+	struct job_split split = {.name = name, .input = input, .references = references, .limit = 100};
+	struct job_output output = {.dir = dir, .split = 0};
 	params_default(&output.params);
 	PARAM_F(&output.params, temperature) = 0.1;
 	PARAM_I(&output.params, seed) = INT64_MAX;
 	PARAM_I(&output.params, early_stopping) = EARLY_STOPPING_NEVER;
 	memset(output.key, 'e', 64);
 	struct job job = {.kind = JOB_DECODE,
-			  .model = "/m",
-			  .model_name = "demo",
-			  .prompt = "p {table}",
-			  .target = "{text}",
+			  .model = model,
+			  .model_name = model_name,
+			  .prompt = prompt,
+			  .target = target,
 			  .splits = &split,
 			  .n_splits = 1,
 			  .outputs = &output,
