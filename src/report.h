@@ -1,0 +1,120 @@
+/* report.h - the runs of one sweep, ready to be shown: which columns are worth showing, what is the same everywhere,
+ * what each parameter does to the score. A format is one file, report_NAME.c, and one row of the table in report.c.
+ *
+ *     struct report report;
+ *     struct report_options options = {.sweep = NULL, .top = 20};
+ *     if (report_load(&report, store, &options, err) < 0) return -1;
+ *     struct buf out = BUF_INIT;
+ *     report_find("table", err)->write(&report, &out);
+ *     report_release(&report);
+ *
+ * Formats only append to a buffer: they cannot fail, and do not know where it goes. */
+#ifndef SWEEP_REPORT_H
+#define SWEEP_REPORT_H
+
+#include "base/buf.h"
+#include "store_query.h"
+
+struct report_options {
+	const char *sweep;  /* name; NULL: the one started last */
+	const char *metric; /* "dev_bleu"; NULL: the sweep's own */
+	size_t top;         /* at most so many runs; 0: all */
+	bool best;          /* the winner alone, and all that is needed to use it */
+	bool all_columns;   /* every parameter, exact numbers (csv, json) */
+};
+
+enum report_kind {
+	REPORT_SWEEP,
+	REPORT_RUN,
+	REPORT_LABEL,
+	REPORT_PARAM,     /* id: enum param_id */
+	REPORT_METRIC,    /* id: index into runs.metrics */
+	REPORT_PUBLISHED, /* id: the same; the expected value beside it */
+	REPORT_STATUS,
+	REPORT_SECONDS
+};
+
+struct report_column {
+	enum report_kind kind;
+	int id;
+	const char *name; /* "num_beams", "dev_bleu" */
+	bool number;      /* set right */
+};
+
+#define REPORT_COLUMNS_MAX (PARAM_COUNT + 64)
+
+struct report {
+	struct report_options options;
+	struct store_sweeps sweeps; /* all, for "other sweeps in this file" */
+	const struct store_sweep *sweep;
+	struct store_runs runs; /* best first, at most options.top */
+	size_t by;              /* index into runs.metrics of the metric that orders them */
+	bool maximize;
+	struct store_expected *expected;
+	size_t n_expected;
+	bool varies[PARAM_COUNT]; /* among the runs loaded */
+	struct report_column columns[REPORT_COLUMNS_MAX];
+	size_t n_columns;
+	struct store_full_run best; /* options.best: the winner */
+	const char *db;             /* as the user named it, for hints */
+	/* how a terminal shows it */
+	bool colour;
+	int width;
+};
+
+struct report_format {
+	const char *name;
+	void (*write)(const struct report *report, struct buf *out);
+	bool all_columns;
+	size_t top; /* when the user does not say */
+};
+
+extern const struct report_format report_formats[];
+extern const size_t report_n_formats;
+
+/* ERR_USAGE with the nearest name when there is none. */
+const struct report_format *report_find(const char *name, struct err *err);
+
+int report_load(struct report *report, struct store *store, const struct report_options *options, struct err *err);
+void report_release(struct report *report);
+
+/* The text of a cell; exact: shortest that reads back the same, otherwise scores with two decimals. "" when there is
+ * nothing to say. */
+void report_cell(const struct report *report, const struct report_column *column, const struct store_run *run,
+		 bool exact, struct buf *out);
+double report_published(const struct report *report, const struct store_run *run, const char *metric); /* or NaN */
+/* "num_beams 5, do_sample true, ...": the parameters that all runs share and that are not at their defaults. */
+void report_constants(const struct report *report, struct buf *out);
+/* "36 runs, all done" / "36 runs: 30 done, 4 waiting, 2 failed". */
+void report_counts(const struct store_sweep *sweep, struct buf *out);
+/* "46.31", "-" for NaN. */
+void report_score(double value, struct buf *out);
+/* "0.8 s", "42 s", "3 min 20 s", "2 h 5 min". */
+void report_duration(double seconds, struct buf *out);
+/* Code points: the columns that a text takes on a terminal, wide scripts apart. */
+size_t report_width(const char *text);
+/* Data that may be anything, made fit for one line of a terminal: control characters and invalid UTF-8 replaced. */
+void report_plain(const char *text, size_t n, struct buf *out);
+
+/* What a parameter does: for each of its values the scores of the runs that have it. */
+struct report_effect {
+	int id; /* parameter */
+	struct report_value {
+		union param_value value;
+		size_t n;
+		double mean, min, max;
+	} * values; /* in rising order */
+	size_t n_values;
+};
+/* One for each varying parameter, by what it changes (greatest difference of means first). The caller frees with
+ * report_effects_release. */
+struct report_effect *report_effects(const struct report *report, size_t *n);
+void report_effects_release(struct report_effect *effects, size_t n);
+
+void report_table(const struct report *report, struct buf *out);
+void report_csv(const struct report *report, struct buf *out);
+void report_json(const struct report *report, struct buf *out);
+void report_markdown(const struct report *report, struct buf *out);
+void report_html(const struct report *report, struct buf *out);
+
+#endif
