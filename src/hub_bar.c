@@ -60,16 +60,18 @@ static void format_time(char *to, size_t room, double seconds)
 
 void hub_bar_line(char *to, size_t room, int columns, const struct hub_progress *p, double speed)
 {
-	char done[24], total[24], rate[32] = "", left[24] = "-:--", tail[160], bar[BAR_MAX + 3] = "";
+	char done[24], total[24], number[24], rate[32] = "", left[24] = "-:--", tail[160], bar[BAR_MAX + 3] = "";
 	double part = p->total > 0 ? (double)p->done / (double)p->total : 1;
 	hub_bar_size(done, sizeof done, p->done);
 	hub_bar_size(total, sizeof total, p->total);
 	if (speed > 0) {
-		hub_bar_size(rate, sizeof rate, (int64_t)speed);
+		hub_bar_size(number, sizeof number, (int64_t)speed);
+		snprintf(rate, sizeof rate, "  %s/s", number);
 		format_time(left, sizeof left, ceil((double)(p->total - p->done) / speed));
 	}
-	snprintf(tail, sizeof tail, " %3d%%  %s of %s  %s%s  ETA %s", (int)(part * 100), done, total, rate,
-		 *rate ? "/s" : "", left);
+	snprintf(tail, sizeof tail, " %3d%%  %s of %s%s  ETA %s", (int)(part * 100), done, total, rate, left);
+	if ((int)(strlen(p->file) + strlen(tail)) > columns) /* a narrow terminal */
+		snprintf(tail, sizeof tail, " %3d%%  ETA %s", (int)(part * 100), left);
 	int space = columns - (int)strlen(p->file) - (int)strlen(tail) - 3;
 	int width = space > BAR_MAX ? BAR_MAX : space;
 	if (width >= BAR_MIN) {
@@ -133,6 +135,8 @@ void hub_bar_progress(void *ctx, const struct hub_progress *p)
 		bar->speed = 0;
 	}
 	measure(bar, p, now);
+	if (p->state == HUB_BEGIN)
+		return; /* a small file is there before anybody could read of it */
 	if (p->state == HUB_END || p->state == HUB_FAIL) {
 		clear_line(bar);
 		if (p->state == HUB_END)
