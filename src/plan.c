@@ -12,14 +12,11 @@
  * All texts and arrays live in one arena (struct plan_owned): a plan is released at once, never in parts. */
 #include "plan.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/fs.h"
-#include "base/json.h"
 #include "base/mem.h"
+#include "plan_keys.h"
 #include "plan_notes.h"
 #include "points.h"
 #include "spec.h"
@@ -53,10 +50,12 @@ static char *keep_text(struct plan *plan, const char *text)
 	return memcpy(keep(plan, n), text, n);
 }
 
-/* Values of some parameters -> a number; open addressing, no removal. */
+/* Values of some parameters -> a number; open addressing, no removal. Hashes are kept, so that a full comparison (which
+ * makes the other side's identity again) happens for equal ones only. */
 struct table {
 	uint32_t *slot; /* number + 1; 0 is free */
-	size_t mask, n;
+	uint64_t *hash; /* of each number */
+	size_t mask, n, room;
 };
 
 struct build {
@@ -64,13 +63,7 @@ struct build {
 	const struct spec *spec;
 	const struct plan_options *options;
 	struct plan_notes *notes;
-	char model[HASH_HEX], train[HASH_HEX];
-	struct split_facts {
-		char input[HASH_HEX], references[HASH_HEX];
-		size_t same_as; /* the first split with equal files and limit: itself, mostly */
-		double n_inputs;
-	} * splits;
-	double n_pairs;
+	struct plan_keys keys;
 	struct params defaults;
 	struct table adapters, settings, searches;
 	size_t *adapter_artifact; /* adapters' numbers -> artifacts */
@@ -113,20 +106,23 @@ static uint64_t identity_hash(const struct identity *id)
 
 typedef struct identity identity_of(const struct build *b, size_t number);
 
-static void table_grow(struct table *t, const struct build *b, identity_of *of)
+static void table_grow(struct table *t)
 {
-	size_t mask = t->mask ? 2 * t->mask + 1 : 1023;
-	uint32_t *slot = mem_zero(mask + 1, sizeof *slot);
-	for (size_t i = 0; i < t->n; i++) {
-		struct identity id = of(b, i);
-		size_t at = (size_t)identity_hash(&id) & mask;
-		while (slot[at])
-			at = (at + 1) & mask;
-		slot[at] = (uint32_t)i + 1;
-	}
+	t->mask = t->mask ? 2 * t->mask + 1 : 1023;
 	free(t->slot);
-	t->slot = slot;
-	t->mask = mask;
+	t->slot = mem_zero(t->mask + 1, sizeof *t->slot);
+	for (size_t i = 0; i < t->n; i++) {
+		size_t at = (size_t)t->hash[i] & t->mask;
+		while (t->slot[at])
+			at = (at + 1) & t->mask;
+		t->slot[at] = (uint32_t)i + 1;
+	}
+}
+
+static void table_release(struct table *t)
+{
+	free(t->slot);
+	free(t->hash);
 }
 
 /* The number of an equal entry, or the next free number with *added. */
@@ -134,17 +130,23 @@ static size_t table_find(struct table *t, const struct build *b, const struct id
 			 bool *added)
 {
 	if (2 * (t->n + 1) > t->mask)
-		table_grow(t, b, of);
-	for (size_t at = (size_t)identity_hash(id) & t->mask;; at = (at + 1) & t->mask) {
+		table_grow(t);
+	uint64_t hash = identity_hash(id);
+	for (size_t at = (size_t)hash & t->mask;; at = (at + 1) & t->mask) {
 		if (!t->slot[at]) {
 			t->slot[at] = (uint32_t)t->n + 1;
+			MEM_PUSH_ROOM(t->hash, t->n, t->room);
+			t->hash[t->n] = hash;
 			*added = true;
 			return t->n++;
 		}
-		struct identity other = of(b, t->slot[at] - 1);
+		size_t number = t->slot[at] - 1;
+		if (t->hash[number] != hash)
+			continue;
+		struct identity other = of(b, number);
 		if (other.n == id->n && memcmp(other.word, id->word, id->n * sizeof *id->word) == 0) {
 			*added = false;
-			return t->slot[at] - 1;
+			return number;
 		}
 	}
 }
@@ -166,132 +168,6 @@ static struct identity search_identity(const struct build *b, size_t number)
 	const struct plan_job *job = &b->plan->jobs[b->search_job[number]];
 	const struct plan_artifact *first = &b->plan->artifacts[job->artifacts[0]];
 	return identify(&first->params, PARAM_STAGE_DECODE, first->adapter, true);
-}
-
-/* ------------------------------------------------------------------------------------------------ digests */
-
-static int digest_file(const struct build *b, const char *path, char hex[HASH_HEX], struct err *err)
-{
-	if (b->options->digest)
-		return b->options->digest(path, hex, b->options->ctx, err);
-	return hash_file(path, hex, err);
-}
-
-/* Everything of a model folder that can change a result: not its README. */
-static int digest_model(struct build *b, struct err *err)
-{
-	static const char *const files[] = {
-		"config.json",    "generation_config.json", "model.safetensors",       "vocab.json",       "merges.txt",
-		"tokenizer.json", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json"};
-	struct buf text = BUF_INIT;
-	int result = 0;
-	for (size_t i = 0; i < sizeof files / sizeof *files && result == 0; i++) {
-		char *path = fs_join(b->spec->model_dir, files[i]), hex[HASH_HEX];
-		bool needed = i == 0 || i == 2;
-		if (needed && !fs_exists(path))
-			result = err_set(err, ERR_INPUT, "the model `%s` has no %s in %s", b->spec->model, files[i],
-					 b->spec->model_dir);
-		else if (fs_exists(path)) {
-			result = digest_file(b, path, hex, err);
-			buf_printf(&text, "%s %s\n", files[i], hex);
-		}
-		free(path);
-	}
-	hash_bytes(text.data ? text.data : "", text.size, b->model);
-	buf_release(&text);
-	return result;
-}
-
-/* Roughly how many lines: for costs only. Plain text is counted up to 64 MB, gzip guessed from its size. */
-static double guess_lines(const char *path)
-{
-	struct buf text = BUF_INIT;
-	struct err ignored = {0};
-	struct stat st;
-	size_t n = strlen(path), lines = 0;
-	if (stat(path, &st) < 0)
-		return 0;
-	if ((n > 3 && strcmp(path + n - 3, ".gz") == 0))
-		return (double)st.st_size / 30;
-	if (st.st_size > 1 << 26 || buf_read_file(&text, path, 1 << 26, &ignored) < 0)
-		return (double)st.st_size / 150;
-	for (const char *p = text.data; p && (p = memchr(p, '\n', (size_t)(text.data + text.size - p))); p++)
-		lines++;
-	buf_release(&text);
-	return (double)lines;
-}
-
-static int digest_data(struct build *b, bool training, struct err *err)
-{
-	const struct spec *spec = b->spec;
-	if (training) {
-		if (digest_file(b, spec->train, b->train, err) < 0)
-			return -1;
-		b->n_pairs = guess_lines(spec->train);
-	}
-	for (size_t i = 0; i < spec->n_splits; i++) {
-		struct split_facts *facts = &b->splits[i];
-		const struct spec_split *split = &spec->splits[i];
-		if (digest_file(b, split->input, facts->input, err) < 0 ||
-		    (split->references && digest_file(b, split->references, facts->references, err) < 0))
-			return -1;
-		facts->n_inputs = guess_lines(split->input);
-		if (split->limit && (double)split->limit < facts->n_inputs)
-			facts->n_inputs = (double)split->limit;
-		for (facts->same_as = 0; facts->same_as < i; facts->same_as++) {
-			const struct split_facts *other = &b->splits[facts->same_as];
-			if (strcmp(other->input, facts->input) == 0 &&
-			    strcmp(other->references, facts->references) == 0 &&
-			    spec->splits[facts->same_as].limit == split->limit)
-				break;
-		}
-	}
-	return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------ keys */
-
-static void add_member(struct buf *text, const char *name, const char *value)
-{
-	buf_printf(text, ",\"%s\":", name);
-	if (value)
-		json_format_string(value, strlen(value), text);
-	else
-		buf_adds(text, "null");
-}
-
-static void adapter_key(const struct build *b, const struct params *effective, char key[HASH_HEX])
-{
-	struct buf text = BUF_INIT;
-	buf_printf(&text, "{\"artifact\":\"adapter\",\"numerics\":%d", NUMERICS_VERSION);
-	add_member(&text, "model", b->model);
-	add_member(&text, "train", b->train);
-	add_member(&text, "prompt", b->spec->prompt);
-	add_member(&text, "target", b->spec->target);
-	buf_adds(&text, ",\"params\":");
-	params_key(effective, PARAM_STAGE_TRAIN, &text);
-	buf_addc(&text, '}');
-	hash_bytes(text.data, text.size, key);
-	buf_release(&text);
-}
-
-static void hypotheses_key(const struct build *b, const struct buf *params, const char *adapter, size_t split,
-			   char key[HASH_HEX], struct buf *text)
-{
-	const struct split_facts *facts = &b->splits[split];
-	buf_clear(text);
-	buf_printf(text, "{\"artifact\":\"hypotheses\",\"numerics\":%d", NUMERICS_VERSION);
-	add_member(text, "model", b->model);
-	add_member(text, "adapter", adapter);
-	add_member(text, "input", facts->input);
-	add_member(text, "references", facts->references[0] ? facts->references : NULL);
-	if (b->spec->splits[split].limit)
-		buf_printf(text, ",\"limit\":%lld", (long long)b->spec->splits[split].limit);
-	add_member(text, "prompt", b->spec->prompt);
-	buf_adds(text, ",\"params\":");
-	buf_add(text, params->data, params->size);
-	buf_addc(text, '}');
-	hash_bytes(text->data, text->size, key);
 }
 
 /* ------------------------------------------------------------------------------------------------ runs, artifacts */
@@ -325,7 +201,7 @@ static size_t find_adapter(struct build *b, const struct params *effective)
 	for (int i = 0; i < PARAM_COUNT; i++)
 		if (!(param_table[i].stage & PARAM_STAGE_TRAIN))
 			a.params.v[i] = b->defaults.v[i];
-	adapter_key(b, effective, a.key);
+	plan_keys_adapter(&b->keys, effective, a.key);
 	MEM_PUSH_ROOM(b->adapter_artifact, b->n_adapters, b->room_adapters);
 	b->adapter_artifact[b->n_adapters++] = add_artifact(b, &a);
 	return b->adapter_artifact[number];
@@ -335,28 +211,25 @@ static size_t find_adapter(struct build *b, const struct params *effective)
 static void add_run(struct build *b, const struct point *point, const struct params *effective, size_t adapter)
 {
 	struct plan *plan = b->plan;
-	struct buf params = BUF_INIT, text = BUF_INIT;
 	MEM_PUSH_ROOM(plan->runs, plan->n_runs, b->room_runs);
 	struct plan_run *run = &plan->runs[plan->n_runs];
 	*run = (struct plan_run){.params = point->params, .label = point->label, .adapter = adapter};
 	run->artifacts = keep(plan, plan->n_splits * sizeof *run->artifacts);
-	params_key(effective, PARAM_STAGE_DECODE, &params);
+	plan_keys_setting(&b->keys, effective, adapter == PLAN_NONE ? NULL : plan->artifacts[adapter].key);
 	for (size_t i = 0; i < plan->n_splits; i++) {
-		if (b->splits[i].same_as < i) {
-			run->artifacts[i] = run->artifacts[b->splits[i].same_as];
+		if (b->keys.splits[i].same_as < i) {
+			run->artifacts[i] = run->artifacts[b->keys.splits[i].same_as];
 			continue;
 		}
 		struct plan_artifact a = {.kind = JOB_DECODE, .params = *effective, .adapter = adapter};
 		a.split = b->spec->splits[i].name;
-		hypotheses_key(b, &params, adapter == PLAN_NONE ? NULL : plan->artifacts[adapter].key, i, a.key, &text);
+		plan_keys_hypotheses(&b->keys, i, a.key);
 		run->artifacts[i] = add_artifact(b, &a);
 	}
-	buf_clear(&text);
+	struct hash *hash = hash_new();
 	for (size_t i = 0; i < plan->n_splits; i++)
-		buf_add(&text, plan->artifacts[run->artifacts[i]].key, HASH_HEX - 1);
-	hash_bytes(text.data, text.size, run->key);
-	buf_release(&params);
-	buf_release(&text);
+		hash_add(hash, plan->artifacts[run->artifacts[i]].key, HASH_HEX - 1);
+	hash_end(hash, run->key);
 	plan->n_runs++;
 }
 
@@ -376,25 +249,6 @@ static void add_point(struct build *b, const struct point *point)
 }
 
 /* ------------------------------------------------------------------------------------------------ jobs */
-
-/* Rough work in passes of one token through the model; what counts is the order. A training step costs a forward and
- * about as much backward (frozen weights have no gradients of their own); a decoded token moves all weights for few
- * rows. Texts rarely reach a long limit. */
-static double train_cost(const struct build *b, const struct params *p)
-{
-	double pairs = b->n_pairs, limit = (double)PARAM_I(p, train_limit);
-	if (limit > 0 && limit < pairs)
-		pairs = limit;
-	return pairs * (double)PARAM_I(p, epochs) * (70 + (double)PARAM_I(p, num_virtual_tokens)) * 2.2;
-}
-
-static double decode_cost(const struct build *b, const struct params *p, double inputs)
-{
-	double tokens = (double)PARAM_I(p, max_new_tokens);
-	tokens = tokens < 40 ? tokens : 40 + (tokens - 40) / 8;
-	(void)b;
-	return inputs * (30 + tokens * (double)PARAM_I(p, num_beams) * 2);
-}
 
 static size_t add_job(struct build *b, enum job_kind kind)
 {
@@ -432,7 +286,7 @@ static size_t need_adapter(struct build *b, size_t adapter)
 	struct plan_job *job = &b->plan->jobs[number];
 	push_artifact(b->plan, job, adapter);
 	job->job.train = b->plan->check.train;
-	job->cost = train_cost(b, &a->params);
+	job->cost = plan_keys_train_cost(&b->keys, &a->params);
 	return number;
 }
 
@@ -457,7 +311,7 @@ static void need_texts(struct build *b, size_t artifact, size_t split)
 	struct plan_job *job = &b->plan->jobs[b->search_job[number]];
 	push_artifact(b->plan, job, artifact);
 	/* one search for a split, as long as its longest output */
-	double cost = decode_cost(b, &a->params, b->splits[split].n_inputs);
+	double cost = plan_keys_decode_cost(&b->keys, &a->params, split);
 	job->cost = job->cost > cost ? job->cost + 0.02 * cost : cost + 0.02 * job->cost;
 }
 
@@ -468,7 +322,7 @@ static void make_jobs(struct build *b)
 		for (size_t s = 0; s < plan->n_splits; s++) {
 			const struct plan_artifact *a = &plan->artifacts[plan->runs[r].artifacts[s]];
 			if (!a->have && a->job == PLAN_NONE)
-				need_texts(b, plan->runs[r].artifacts[s], b->splits[s].same_as);
+				need_texts(b, plan->runs[r].artifacts[s], b->keys.splits[s].same_as);
 		}
 	}
 }
@@ -661,9 +515,7 @@ int plan_build(struct plan *plan, const struct spec *spec, const struct points *
 	bool training;
 	int result = -1;
 	params_default(&b.defaults);
-	b.splits = mem_zero(spec->n_splits, sizeof *b.splits);
-	if (check_spec(spec, points, &training, err) < 0 || digest_model(&b, err) < 0 ||
-	    digest_data(&b, training, err) < 0)
+	if (check_spec(spec, points, &training, err) < 0 || plan_keys_init(&b.keys, spec, options, training, err) < 0)
 		goto out;
 	begin_check(&b);
 	for (size_t i = 0; i < points->n; i++)
@@ -678,10 +530,10 @@ int plan_build(struct plan *plan, const struct spec *spec, const struct points *
 	result = 0;
 out:
 	plan_notes_free(b.notes);
-	free(b.splits);
-	free(b.adapters.slot);
-	free(b.settings.slot);
-	free(b.searches.slot);
+	plan_keys_release(&b.keys);
+	table_release(&b.adapters);
+	table_release(&b.settings);
+	table_release(&b.searches);
 	free(b.adapter_artifact);
 	free(b.search_job);
 	if (result < 0)

@@ -51,18 +51,6 @@ static bool take_point(struct points *points, struct set *set)
 	}
 }
 
-static void put_grouped(double value, struct buf *out)
-{
-	if (value >= 1e18) {
-		buf_printf(out, "%.1e", value);
-		return;
-	}
-	char digits[32];
-	int n = snprintf(digits, sizeof digits, "%.0f", value);
-	for (int i = 0; i < n; i++)
-		buf_printf(out, "%s%c", i && (n - i) % 3 == 0 ? "," : "", digits[i]);
-}
-
 /* The sum of the grids' products; a sentence when that is above POINTS_MAX. In doubles: exact up to 2^53, and large
  * enough for any file. */
 static int count_points(const struct spec *spec, size_t *count, struct err *err)
@@ -78,9 +66,7 @@ static int count_points(const struct spec *spec, size_t *count, struct err *err)
 	if (sum <= POINTS_MAX)
 		return 0;
 	struct buf text = BUF_INIT;
-	buf_adds(&text, "the grid has ");
-	put_grouped(sum, &text);
-	buf_adds(&text, " points");
+	buf_printf(&text, sum < 1e18 ? "the grid has %.0f points" : "the grid has %.1e points", sum);
 	const char *between = " (";
 	for (size_t j = 0; spec->n_grids == 1 && j < spec->grids[0].n_params; j++) {
 		const struct spec_param *param = &spec->grids[0].params[j];
@@ -89,9 +75,8 @@ static int count_points(const struct spec *spec, size_t *count, struct err *err)
 			between = " x ";
 		}
 	}
-	buf_adds(&text, between[1] == '(' ? "; at most " : "); at most ");
-	put_grouped(POINTS_MAX, &text);
-	buf_adds(&text, " are worked; shorten its lists or use method random with run_cap");
+	buf_printf(&text, "%s; at most %d are worked; shorten its lists or use method random with run_cap",
+		   between[1] == '(' ? "" : ")", POINTS_MAX);
 	err_at(err, spec->path, 0, 0, "%s", text.data);
 	buf_release(&text);
 	return -1;

@@ -1,0 +1,203 @@
+/* plan_keys.c - digests of model and data, keys of artifacts, and how much work they are; see plan_keys.h.
+ *
+ * Part of plan.c's step. Files count by what they hold, not by where they lie: a sweep file that moves together with
+ * its data finds its results again, and the same model in a folder and in the Hugging Face cache is the same model.
+ * Keys are made millions of times in a large sweep, so everything but adapter and parameters is formatted once. */
+#include "plan_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+static int digest_file(const struct plan_options *options, const char *path, char hex[HASH_HEX], struct err *err)
+{
+	if (options->digest)
+		return options->digest(path, hex, options->ctx, err);
+	return hash_file(path, hex, err);
+}
+
+/* Everything of a model folder that can change a result: not its README. */
+static int digest_model(struct plan_keys *keys, const struct plan_options *options, struct err *err)
+{
+	static const char *const needed[] = {"config.json", "model.safetensors"};
+	static const char *const files[] = {
+		"config.json",    "generation_config.json", "model.safetensors",       "vocab.json",       "merges.txt",
+		"tokenizer.json", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json"};
+	const struct spec *spec = keys->spec;
+	struct buf text = BUF_INIT;
+	int result = 0;
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+		char *path = fs_join(spec->model_dir, needed[i]);
+		if (!fs_exists(path) && result == 0)
+			result = err_set(err, ERR_INPUT, "the model `%s` has no %s in %s", spec->model, needed[i],
+					 spec->model_dir);
+		free(path);
+	}
+	for (size_t i = 0; i < sizeof files / sizeof *files && result == 0; i++) {
+		char *path = fs_join(spec->model_dir, files[i]), hex[HASH_HEX];
+		if (fs_exists(path)) {
+			result = digest_file(options, path, hex, err);
+			buf_printf(&text, "%s %s\n", files[i], hex);
+		}
+		free(path);
+	}
+	if (result == 0)
+		hash_bytes(text.data, text.size, keys->model);
+	buf_release(&text);
+	return result;
+}
+
+/* Roughly how many lines: for costs only. Plain text is counted up to 64 MB, gzip guessed from its size. */
+static double guess_lines(const char *path)
+{
+	struct buf text = BUF_INIT;
+	struct err ignored = {0};
+	struct stat st;
+	size_t n = strlen(path), lines = 0;
+	if (stat(path, &st) < 0)
+		return 0;
+	if (n > 3 && strcmp(path + n - 3, ".gz") == 0)
+		return (double)st.st_size / 30;
+	if (st.st_size > 1 << 26 || buf_read_file(&text, path, 1 << 26, &ignored) < 0)
+		return (double)st.st_size / 150;
+	for (const char *p = text.data; p && (p = memchr(p, '\n', (size_t)(text.data + text.size - p))); p++)
+		lines++;
+	buf_release(&text);
+	return (double)lines;
+}
+
+static int digest_split(struct plan_keys *keys, size_t i, const struct plan_options *options, struct err *err)
+{
+	struct plan_keys_split *facts = &keys->splits[i];
+	const struct spec_split *split = &keys->spec->splits[i];
+	if (digest_file(options, split->input, facts->input, err) < 0 ||
+	    (split->references && digest_file(options, split->references, facts->references, err) < 0))
+		return -1;
+	facts->n_inputs = guess_lines(split->input);
+	if (split->limit && (double)split->limit < facts->n_inputs)
+		facts->n_inputs = (double)split->limit;
+	for (facts->same_as = 0; facts->same_as < i; facts->same_as++) {
+		const struct plan_keys_split *other = &keys->splits[facts->same_as];
+		if (strcmp(other->input, facts->input) == 0 && strcmp(other->references, facts->references) == 0 &&
+		    keys->spec->splits[facts->same_as].limit == split->limit)
+			break;
+	}
+	return 0;
+}
+
+static void add_member(struct buf *text, const char *name, const char *value)
+{
+	buf_printf(text, ",\"%s\":", name);
+	if (value)
+		json_format_string(value, strlen(value), text);
+	else
+		buf_adds(text, "null");
+}
+
+static void begin_texts(struct plan_keys *keys, size_t i)
+{
+	struct plan_keys_split *facts = &keys->splits[i];
+	const struct spec_split *split = &keys->spec->splits[i];
+	buf_printf(&facts->head, "{\"artifact\":\"hypotheses\",\"numerics\":%d", NUMERICS_VERSION);
+	add_member(&facts->head, "model", keys->model);
+	buf_adds(&facts->head, ",\"adapter\":");
+	add_member(&facts->middle, "input", facts->input);
+	add_member(&facts->middle, "references", facts->references[0] ? facts->references : NULL);
+	if (split->limit)
+		buf_printf(&facts->middle, ",\"limit\":%lld", (long long)split->limit);
+	add_member(&facts->middle, "prompt", keys->spec->prompt);
+	buf_adds(&facts->middle, ",\"params\":");
+}
+
+int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct plan_options *options, bool training,
+		   struct err *err)
+{
+	*keys = (struct plan_keys){.spec = spec};
+	keys->splits = mem_zero(spec->n_splits, sizeof *keys->splits);
+	if (digest_model(keys, options, err) < 0)
+		return -1;
+	if (training) {
+		if (digest_file(options, spec->train, keys->train, err) < 0)
+			return -1;
+		keys->n_pairs = guess_lines(spec->train);
+	}
+	for (size_t i = 0; i < spec->n_splits; i++) {
+		if (digest_split(keys, i, options, err) < 0)
+			return -1;
+		begin_texts(keys, i);
+	}
+	return 0;
+}
+
+void plan_keys_release(struct plan_keys *keys)
+{
+	for (size_t i = 0; keys->splits && i < keys->spec->n_splits; i++) {
+		buf_release(&keys->splits[i].head);
+		buf_release(&keys->splits[i].middle);
+	}
+	free(keys->splits);
+	buf_release(&keys->adapter);
+	buf_release(&keys->params);
+	buf_release(&keys->text);
+	*keys = (struct plan_keys){0};
+}
+
+void plan_keys_adapter(const struct plan_keys *keys, const struct params *effective, char key[HASH_HEX])
+{
+	struct buf text = BUF_INIT;
+	buf_printf(&text, "{\"artifact\":\"adapter\",\"numerics\":%d", NUMERICS_VERSION);
+	add_member(&text, "model", keys->model);
+	add_member(&text, "train", keys->train);
+	add_member(&text, "prompt", keys->spec->prompt);
+	add_member(&text, "target", keys->spec->target);
+	buf_adds(&text, ",\"params\":");
+	params_key(effective, PARAM_STAGE_TRAIN, &text);
+	buf_addc(&text, '}');
+	hash_bytes(text.data, text.size, key);
+	buf_release(&text);
+}
+
+void plan_keys_setting(struct plan_keys *keys, const struct params *effective, const char *adapter)
+{
+	buf_clear(&keys->adapter);
+	buf_clear(&keys->params);
+	if (adapter)
+		buf_printf(&keys->adapter, "\"%s\"", adapter);
+	else
+		buf_adds(&keys->adapter, "null");
+	params_key(effective, PARAM_STAGE_DECODE, &keys->params);
+}
+
+void plan_keys_hypotheses(struct plan_keys *keys, size_t split, char key[HASH_HEX])
+{
+	const struct plan_keys_split *facts = &keys->splits[split];
+	struct buf *text = &keys->text;
+	buf_clear(text);
+	buf_add(text, facts->head.data, facts->head.size);
+	buf_add(text, keys->adapter.data, keys->adapter.size);
+	buf_add(text, facts->middle.data, facts->middle.size);
+	buf_add(text, keys->params.data, keys->params.size);
+	buf_addc(text, '}');
+	hash_bytes(text->data, text->size, key);
+}
+
+/* A training step costs a forward and about as much backward (frozen weights have no gradients of their own). */
+double plan_keys_train_cost(const struct plan_keys *keys, const struct params *params)
+{
+	double pairs = keys->n_pairs, limit = (double)PARAM_I(params, train_limit);
+	if (limit > 0 && limit < pairs)
+		pairs = limit;
+	return pairs * (double)PARAM_I(params, epochs) * (70 + (double)PARAM_I(params, num_virtual_tokens)) * 2.2;
+}
+
+/* A decoded token moves all weights for few rows: twice. Texts rarely reach a long limit. */
+double plan_keys_decode_cost(const struct plan_keys *keys, const struct params *params, size_t split)
+{
+	double tokens = (double)PARAM_I(params, max_new_tokens);
+	tokens = tokens < 40 ? tokens : 40 + (tokens - 40) / 8;
+	return keys->splits[split].n_inputs * (30 + tokens * (double)PARAM_I(params, num_beams) * 2);
+}

@@ -1,0 +1,51 @@
+/* plan_keys.h - what determines an artifact's bytes, made into its key (DESIGN, invariant 4), for plan.c. Nobody else
+ * includes this.
+ *
+ *     struct plan_keys keys;
+ *     if (plan_keys_init(&keys, spec, options, training, err) < 0) return -1;      digests model and data
+ *     plan_keys_adapter(&keys, &effective, adapter_key);
+ *     plan_keys_setting(&keys, &effective, adapter_key);                           then for each split
+ *     plan_keys_hypotheses(&keys, split, key);
+ *     plan_keys_release(&keys);
+ *
+ * A key is the SHA-256 of a JSON text in a fixed order:
+ *   {"artifact":"adapter","numerics":N,"model":DIGEST,"train":DIGEST,"prompt":..,"target":..,"params":{..}}
+ *   {"artifact":"hypotheses","numerics":N,"model":DIGEST,"adapter":KEY or null,"input":DIGEST,
+ *    "references":DIGEST or null,["limit":N,]"prompt":..,"params":{..}}
+ * where params is params_key of the stage: effective values that are not the default. */
+#ifndef SWEEP_PLAN_KEYS_H
+#define SWEEP_PLAN_KEYS_H
+
+#include "base/buf.h"
+#include "plan.h"
+#include "spec.h"
+
+struct plan_keys {
+	const struct spec *spec;
+	char model[HASH_HEX], train[HASH_HEX];
+	double n_pairs; /* roughly: for costs */
+	struct plan_keys_split *splits;
+	struct buf adapter, params, text; /* of the setting at hand */
+};
+
+struct plan_keys_split {
+	char input[HASH_HEX], references[HASH_HEX];
+	size_t same_as;          /* the first split with equal files and limit: itself, mostly */
+	double n_inputs;         /* roughly */
+	struct buf head, middle; /* of the key's text, around the adapter */
+};
+
+/* training: the train file is needed. */
+int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct plan_options *options, bool training,
+		   struct err *err);
+void plan_keys_release(struct plan_keys *keys);
+void plan_keys_adapter(const struct plan_keys *keys, const struct params *effective, char key[HASH_HEX]);
+/* adapter: its key, or NULL for the base model. */
+void plan_keys_setting(struct plan_keys *keys, const struct params *effective, const char *adapter);
+void plan_keys_hypotheses(struct plan_keys *keys, size_t split, char key[HASH_HEX]);
+
+/* Rough work in passes of one token through the model; what counts is the order. */
+double plan_keys_train_cost(const struct plan_keys *keys, const struct params *params);
+double plan_keys_decode_cost(const struct plan_keys *keys, const struct params *params, size_t split);
+
+#endif
