@@ -505,28 +505,26 @@ def boat_text(r, t):
     """One text for a boat, in the harbour master's voice: the berth first, then 'she', and at times a call to end with."""
     pick = r.choice
     hull = (t["colour"] + " " if "colour" in t else "") + t["boat"]
-    the = pick([t["name"], "the " + t["name"]])
-    crew = pick([" under Captain ", " with Captain {} at the helm", " , and Captain {} commands her"]) if "captain" in t else ""
+    the = "the " + t["name"]
+    crew = pick([" under Captain ", " under Captain ", " with Captain {} at the helm"]) if "captain" in t else ""
     crew = (crew if "{}" in crew else crew + "{}").format(t["captain"]) if crew else ""
     if "mooring" in t:
         m = t["mooring"]
-        s = pick(["Moored at " + m + " lies " + the + " , ", "Moored at " + m + " lies " + the + " , ", "Ahoy ! At " + m + " rides " + the + " , ",
-                  "Look to " + m + " , good people : there lies " + the + " , ", "Make way at " + m + " for " + the + " , ",
-                  "Her berth is " + m + " , her name " + the + " , "])
+        s = pick(["Moored at " + m + " lies " + the + " , ", "Moored at " + m + " lies " + the + " , ", "Moored at " + m + " lies " + the + " , ",
+                  "Ahoy ! At " + m + " lies " + the + " , ", "Look to " + m + " , good people : there lies " + the + " , "])
     else:
-        s = pick(["Here lies " + the + " , ", "Here lies " + the + " , ", "Ahoy ! Here rides " + the + " , ", "Make way for " + the + " , ",
-                  "Mark her well , good people : " + the + " , "])
+        s = pick(["Here lies " + the + " , ", "Here lies " + the + " , ", "Ahoy ! Here lies " + the + " , "])
     s += a(hull) + crew + " ."
     parts = []
     if "cargo" in t:
         g = t["cargo"]
-        parts.append(pick(["in her hold she carries " + g, "she is laden with " + g, "below lies " + g + " , well stowed", g + " is all her cargo"]))
+        parts.append(pick(["in her hold she carries " + g, "in her hold she carries " + g, "she is laden with " + g]))
     if "state" in t:
         parts.append("she is " + pick(STATE[t["state"]]))
     if "sails" in t:
         d = t["sails"]
-        parts.append(pick(["she sails with the tide on " + d, "on " + d + " she puts to sea", "she is bound for the sea on " + d, d + " is her day to sail"]))
-    if len(parts) > 1 and r.random() < 0.3:
+        parts.append(pick(["she sails with the tide on " + d, "she sails with the tide on " + d, "on " + d + " she puts to sea"]))
+    if len(parts) > 1 and r.random() < 0.15:
         parts.reverse()
     if len(parts) == 3:
         s += " " + cap(parts[0]) + " , " + parts[1] + " , and " + parts[2] + " ."
@@ -534,7 +532,7 @@ def boat_text(r, t):
         s += " " + cap(parts[0]) + (" , and " + parts[1] if r.random() < 0.6 else " . " + cap(parts[1])) + " ."
     elif parts:
         s += " " + cap(parts[0]) + " ."
-    if r.random() < 0.3 or not parts:
+    if r.random() < 0.2:
         s += pick([" A fair wind to her !", " Wave to her , children !", " Mark her well !"])
     return s
 
