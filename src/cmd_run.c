@@ -367,13 +367,27 @@ int cmd_run(int argc, char **argv, struct err *err)
 {
 	struct run r = {.db = "results.db", .tally = {.best = PLAN_NONE}};
 	const struct cli_option options[] = {
-		{.name = "db", .type = CLI_TEXT, .text = &r.db},
-		{.name = "jobs", .type = CLI_INT, .number = &r.jobs, .min = 1, .max = 4096},
-		{.name = "threads", .type = CLI_INT, .number = &r.cores, .min = 1, .max = 4096},
-		{.name = "dry-run", .type = CLI_FLAG, .flag = &r.dry},
-		{.name = "explain", .type = CLI_FLAG, .flag = &r.explain},
-		{.name = "quiet", .type = CLI_FLAG, .flag = &r.quiet},
-		{.name = "set", .type = CLI_LIST, .list = &r.overrides, .n_list = &r.n_overrides},
+		{.name = "db", .type = CLI_TEXT, .text = &r.db, .help = "where results go (results.db)"},
+		{.name = "jobs",
+		 .type = CLI_INT,
+		 .number = &r.jobs,
+		 .min = 1,
+		 .max = 4096,
+		 .help = "workers at a time (as many as there are cores)"},
+		{.name = "threads",
+		 .type = CLI_INT,
+		 .number = &r.cores,
+		 .min = 1,
+		 .max = 4096,
+		 .help = "cores that all workers together use (all)"},
+		{.name = "dry-run", .type = CLI_FLAG, .flag = &r.dry, .help = "say what would be done, and do nothing"},
+		{.name = "explain", .type = CLI_FLAG, .flag = &r.explain, .help = "say why each job runs, or does not"},
+		{.name = "quiet", .type = CLI_FLAG, .flag = &r.quiet, .help = "only failures and the result"},
+		{.name = "set",
+		 .type = CLI_LIST,
+		 .list = &r.overrides,
+		 .n_list = &r.n_overrides,
+		 .help = "KEY=VALUE in the place of what the file says"},
 	};
 	bool helped = false;
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);

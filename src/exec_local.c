@@ -405,6 +405,9 @@ static char *slot_log_tail(const struct slot *s)
 	}
 	while (n > 0 && tail[n - 1] == '\n')
 		n--;
+	for (ssize_t i = 0; i < n; i++)
+		if (((unsigned char)tail[i] < 32 && tail[i] != '\n' && tail[i] != '\t') || tail[i] == 127)
+			tail[i] = '?';
 	tail[n] = '\0';
 	char *begin = tail;
 	if (from > s->log_start && strchr(tail, '\n'))
@@ -415,9 +418,6 @@ static char *slot_log_tail(const struct slot *s)
 			begin = p;
 			break;
 		}
-	for (char *p = begin; *p; p++)
-		if (((unsigned char)*p < 32 && *p != '\n' && *p != '\t') || *p == 127)
-			*p = '?';
 	memmove(tail, begin, strlen(begin) + 1);
 	return tail;
 }

@@ -24,6 +24,8 @@
 
 #define REDRAW_MS   100
 #define MAX_ROWS    200
+#define TITLE_MAX   60
+#define BAR_CELLS   10
 #define SHOW_CURSOR "\033[?25h"
 #define HIDE_CURSOR "\033[?25l"
 
@@ -49,6 +51,7 @@ struct progress {
 	double left[3];             /* by kind of job: cost of those that are not over */
 	double seconds[3], paid[3]; /* by kind of job: worker seconds and cost of those done */
 	double shown;               /* the bar never goes back */
+	int title_width;            /* of the longest title, within reason: where figures begin in lines that stay */
 	double *job_loss;           /* [n_jobs] last loss of a training, NaN: none; for its line */
 	int64_t drawn_at;
 	int widths[MAX_ROWS]; /* of the frame on the screen */
@@ -229,21 +232,32 @@ static void frame_bar(struct progress *p, struct line *l, int64_t now)
 	buf_release(&text);
 }
 
-static void put_activity(const struct activity *a, enum job_kind kind, struct buf *out)
+/* How far a worker is, in as many words as there is room for: the count always, then the loss, then the speed. */
+static void put_activity(const struct activity *a, enum job_kind kind, int room, struct buf *out)
 {
-	if (a->total > 0 && kind == JOB_TRAIN)
-		buf_printf(out, "step %lld/%lld", (long long)a->done, (long long)a->total);
-	else if (a->total > 0)
-		buf_printf(out, "%lld/%lld tables", (long long)a->done, (long long)a->total);
+	char count[64], loss[32] = "", speed[32] = "";
+	const char *before = kind == JOB_TRAIN ? "step " : "", *after = kind == JOB_TRAIN ? "" : " tables";
+	if (a->total > 0)
+		snprintf(count, sizeof count, "%lld/%lld", (long long)a->done, (long long)a->total);
 	else
-		buf_adds(out, a->phase[0] ? a->phase : "starting");
+		snprintf(count, sizeof count, "%s", a->phase[0] ? a->phase : "starting");
+	if (a->total <= 0)
+		before = after = "";
 	if (!isnan(a->loss) && a->loss > 0)
-		buf_printf(out, ", loss %.3f", a->loss);
+		snprintf(loss, sizeof loss, ", loss %.3f", a->loss);
 	if (a->tokens_per_second > 0) {
-		buf_adds(out, ", ");
-		put_rate(a->tokens_per_second, out);
-		buf_adds(out, " tokens/s");
+		struct buf rate = BUF_INIT;
+		put_rate(a->tokens_per_second, &rate);
+		snprintf(speed, sizeof speed, ", %s tok/s", rate.data);
+		buf_release(&rate);
 	}
+	int left = room - (int)(strlen(count) + strlen(loss) + strlen(speed));
+	bool words = left >= (int)(strlen(before) + strlen(after));
+	buf_printf(out, "%s%s%s", words ? before : "", count, words ? after : "");
+	if ((int)(out->size + strlen(loss)) <= room)
+		buf_adds(out, loss);
+	if ((int)(out->size + strlen(speed)) <= room)
+		buf_adds(out, speed);
 }
 
 static void frame_worker(struct progress *p, struct line *l, int worker, int title_room)
@@ -259,12 +273,12 @@ static void frame_worker(struct progress *p, struct line *l, int worker, int tit
 	line_text(&title, PLAIN, job->title);
 	l->width = title.width;
 	line_pad(l, 4 + title_room + 1);
-	if (l->room >= 72) {
-		line_bar(l, p->o.utf8, share_done(a), 8);
+	if (l->room - l->width >= BAR_CELLS + 1 + 36) {
+		line_bar(l, p->o.utf8, share_done(a), BAR_CELLS);
 		line_text(l, PLAIN, " ");
 	}
 	struct buf text = BUF_INIT;
-	put_activity(a, job->job.kind, &text);
+	put_activity(a, job->job.kind, l->room - l->width, &text);
 	if (a->attempt > 1)
 		buf_printf(&text, ", attempt %d", a->attempt);
 	line_text(l, DIM, text.data);
@@ -298,8 +312,9 @@ size_t progress_frame(struct progress *p, int64_t now, int columns, int rows, st
 		int width = p->workers[i].busy ? (int)strlen(p->o.plan->jobs[p->workers[i].job].title) : 0;
 		title_room = width > title_room ? width : title_room;
 	}
-	int most = room / 2 - 6;
-	title_room = title_room > most ? (most > 8 ? most : 8) : title_room;
+	int most = room - 4 - 1 - 20; /* the worker's number before it, how far it is behind it */
+	most = most > 8 ? most : 8;
+	title_room = title_room > most ? most : title_room;
 	int fit = rows > 5 ? rows - 3 : 2;
 	fit = fit > MAX_ROWS - 4 ? MAX_ROWS - 4 : fit;
 	int busy = 0, shown = 0;
@@ -465,6 +480,9 @@ struct progress *progress_new(const struct progress_options *options)
 		p->cost += job->cost;
 		p->left[job->job.kind] += job->cost;
 		p->job_loss[i] = (double)NAN;
+		int width = (int)strlen(job->title);
+		if (width > p->title_width && width <= TITLE_MAX)
+			p->title_width = width;
 	}
 	if (options->live) {
 		struct sigaction suspend = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
@@ -520,20 +538,18 @@ void progress_event(struct progress *p, size_t job, int worker, const struct eve
 		a->tokens_per_second = e->tokens_per_second;
 }
 
-/* "dev_bleu 41.27", or the span of several outputs; nothing for jobs without a score. */
+/* "dev_bleu 41.27": the best of the job's outputs; of a training its last loss. */
 static void put_scores(const struct progress *p, size_t job, struct buf *out)
 {
 	const struct plan_job *j = &p->o.plan->jobs[job];
-	double low = (double)NAN, high = (double)NAN;
+	double best = (double)NAN;
 	for (size_t i = 0; i < j->n_artifacts; i++) {
 		double score = tally_score(p->o.tally, j->artifacts[i]);
-		low = isnan(low) || score < low ? score : low;
-		high = isnan(high) || score > high ? score : high;
+		if (isnan(best) || (p->o.tally->spec->maximize ? score > best : score < best))
+			best = score;
 	}
-	if (!isnan(high) && high > low)
-		buf_printf(out, "%s %.2f to %.2f", p->o.metric, low, high);
-	else if (!isnan(high))
-		buf_printf(out, "%s %.2f", p->o.metric, high);
+	if (!isnan(best))
+		buf_printf(out, "%s %.2f", p->o.metric, best);
 	else if (!isnan(p->job_loss[job]))
 		buf_printf(out, "loss %.3f", p->job_loss[job]);
 }
@@ -553,9 +569,9 @@ static void say_ended(struct progress *p, size_t job, enum sched_outcome outcome
 	int column = l.width;
 	line_text(&l, PLAIN, p->o.plan->jobs[job].title);
 	if (outcome == SCHED_DONE) {
-		line_pad(&l, column + 42);
+		line_pad(&l, column + p->title_width);
 		progress_duration(seconds, &details);
-		line_printf(&l, DIM, " %8s  ", details.data);
+		line_printf(&l, DIM, " %7s  ", details.data);
 		buf_clear(&details);
 		put_scores(p, job, &details);
 		line_text(&l, PLAIN, details.data ? details.data : "");

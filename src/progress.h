@@ -8,9 +8,9 @@
  *     progress_free(p);                                    the terminal is as it was
  *
  *     beam_grid ━━━━━━━━━━━━━━━━━━━╸────────────────────── 14/36 runs, 41%, 1:02 left
- *      1 train 20 virtual tokens         step 120/250, loss 2.314, 4.2k tokens/s
- *      2 decode 5 beams, 50 tokens       45/100 tables, 1.2k tokens/s
- *     best dev_bleu 41.27: num_virtual_tokens 20, num_beams 5
+ *      1 train 20 virtual tokens        ━━━━━━──── step 120/250, loss 2.314, 4.2k tok/s
+ *      2 decode 20 virtual tokens: 5 beams ━━━━── 45/100 tables, 1.2k tok/s
+ *     best dev_bleu 41.27: 20 virtual tokens, 5 beams
  *
  * Borrows the plan and the tally; knows no processes and no SQL. */
 #ifndef SWEEP_PROGRESS_H

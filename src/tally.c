@@ -63,7 +63,7 @@ static void index_runs(struct tally *t)
 	t->first = mem_zero(n + 2, sizeof *t->first);
 	for (size_t r = 0; r < plan->n_runs; r++)
 		for (size_t s = 0; s < splits; s++)
-			t->first[plan->runs[r].artifacts[s] + 2]++;
+			t->first[plan->runs[r].artifacts[s] + 2]++; /* two ahead: it becomes the end */
 	for (size_t a = 0; a < n; a++)
 		t->first[a + 2] += t->first[a + 1];
 	t->runs = mem_array(plan->n_runs * (splits ? splits : 1), sizeof *t->runs);
@@ -129,6 +129,31 @@ size_t tally_artifact(struct tally *t, size_t artifact)
 	return complete;
 }
 
+/* A parameter in the words of job titles: "20 virtual tokens", "T 0.2"; any other by its name. */
+static void put_param(int id, union param_value value, struct buf *out)
+{
+	static const struct {
+		int id;
+		const char *before, *after;
+	} words[] = {{PARAM_num_virtual_tokens, "", " virtual tokens"},
+		     {PARAM_num_beams, "", " beams"},
+		     {PARAM_max_new_tokens, "", " tokens"},
+		     {PARAM_temperature, "T ", ""}};
+	const char *before = NULL, *after = "";
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (words[i].id != id)
+			continue;
+		before = words[i].before;
+		after = words[i].after;
+	}
+	if (before)
+		buf_adds(out, before);
+	else
+		buf_printf(out, "%s ", param_table[id].name);
+	params_format(id, value, out);
+	buf_adds(out, after);
+}
+
 void tally_describe(const struct tally *t, size_t run, struct buf *out)
 {
 	const struct plan_run *r = &t->plan->runs[run];
@@ -140,8 +165,8 @@ void tally_describe(const struct tally *t, size_t run, struct buf *out)
 	for (int id = 0; id < PARAM_COUNT; id++) {
 		if (!t->varies[id])
 			continue;
-		buf_printf(out, "%s%s ", between, param_table[id].name);
-		params_format(id, r->params.v[id], out);
+		buf_adds(out, between);
+		put_param(id, r->params.v[id], out);
 		between = ", ";
 	}
 	if (!between[0])

@@ -37,7 +37,7 @@ void tally_init(struct tally *tally, const struct spec *spec, const struct plan 
 void tally_release(struct tally *tally);
 /* The number of runs that became complete with it. */
 size_t tally_artifact(struct tally *tally, size_t artifact);
-/* The parameters in which the sweep's runs differ: "num_virtual_tokens 20, num_beams 5"; or its label. */
+/* The parameters in which the sweep's runs differ: "20 virtual tokens, 5 beams, top_p 0.9"; or its label. */
 void tally_describe(const struct tally *tally, size_t run, struct buf *out);
 /* The value of the metric that an artifact gave, NaN when it gave none. */
 double tally_score(const struct tally *tally, size_t artifact);
