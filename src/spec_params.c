@@ -182,7 +182,7 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 	const struct yaml_node *value = yaml_get(map, "value"), *values = yaml_get(map, "values"),
 			       *word = yaml_get(map, "distribution"), *min = yaml_get(map, "min"),
 			       *max = yaml_get(map, "max"), *probabilities = yaml_get(map, "probabilities");
-	bool whole = min && max && is_whole_text(min) && is_whole_text(max);
+	bool whole = (!min || is_whole_text(min)) && (!max || is_whole_text(max));
 	param->distribution = value || values ? SPEC_VALUES : whole ? SPEC_INT_UNIFORM : SPEC_UNIFORM;
 	/* whole ends of a real-valued parameter ({min: 0, max: 1} of top_p) mean the reals between them */
 	if (param->distribution == SPEC_INT_UNIFORM && param_table[param->id].type == PARAM_TYPE_FLOAT && !word)
