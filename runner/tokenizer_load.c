@@ -15,7 +15,7 @@
 #include "base/utf8.h"
 #include "tokenizer_internal.h"
 
-enum { LOAD_MAX_FILE = 1 << 26, LOAD_MAX_ID = 1 << 24, LOAD_ALPHABET = 256 + 68 };
+enum { LOAD_MAX_FILE = 1 << 26, LOAD_MAX_ID = 1 << 22, LOAD_ALPHABET = 256 + 68 };
 
 /* The vocabulary as the file writes it, while loading: open addressing over the JSON's own strings. */
 struct vocabulary {
@@ -119,12 +119,18 @@ static int load_vocabulary(struct tokenizer *tok, struct vocabulary *v, const cJ
 	for (int b = 0; b < 256; b++)
 		byte_of[character[b]] = (int16_t)b;
 	const cJSON *item;
+	int32_t id, last = 0;
 	cJSON_ArrayForEach(item, object)
 	{
-		int32_t id;
 		if (!read_id(item, &id))
-			return err_at(err, name, 0, 0, "token `%.80s`: expected an id from 0 to %d", item->string,
-				      LOAD_MAX_ID - 1);
+			return err_at(err, name, 0, 0, "token `%.80s`: expected an id from 0 to %d",
+				      item->string ? item->string : "", LOAD_MAX_ID - 1);
+		last = id > last ? id : last;
+	}
+	token_room(tok, last);
+	cJSON_ArrayForEach(item, object)
+	{
+		read_id(item, &id);
 		size_t slot = vocabulary_slot(v, item->string, strlen(item->string));
 		if (v->text[slot])
 			return err_at(err, name, 0, 0, "token `%.80s` is there twice", item->string);
