@@ -32,31 +32,31 @@ const struct report_format *report_find(const char *name, struct err *err)
 	return NULL;
 }
 
-static int find_sweep(struct report *r, struct err *err)
+int report_sweep(const struct store_sweeps *sweeps, const char *name, const char *db, const struct store_sweep **found,
+		 struct err *err)
 {
-	const char *name = r->options.sweep;
-	if (r->sweeps.n == 0)
-		return err_set(err, ERR_INPUT, "%s holds no sweep yet; `sweep run FILE` adds one", r->db);
-	r->sweep = &r->sweeps.sweep[0];
+	if (sweeps->n == 0)
+		return err_set(err, ERR_INPUT, "%s holds no sweep yet; `sweep run FILE` adds one", db);
+	*found = &sweeps->sweep[0];
 	if (!name)
 		return 0;
-	for (size_t i = 0; i < r->sweeps.n; i++)
-		if (strcmp(r->sweeps.sweep[i].name, name) == 0) {
-			r->sweep = &r->sweeps.sweep[i];
+	for (size_t i = 0; i < sweeps->n; i++)
+		if (strcmp(sweeps->sweep[i].name, name) == 0) {
+			*found = &sweeps->sweep[i];
 			return 0;
 		}
-	const char **names = mem_array(r->sweeps.n, sizeof *names);
-	for (size_t i = 0; i < r->sweeps.n; i++)
-		names[i] = r->sweeps.sweep[i].name;
-	const char *near = err_nearest(name, names, r->sweeps.n);
+	const char **names = mem_array(sweeps->n, sizeof *names);
+	for (size_t i = 0; i < sweeps->n; i++)
+		names[i] = sweeps->sweep[i].name;
+	const char *near = err_nearest(name, names, sweeps->n);
 	if (near) {
-		err_set(err, ERR_INPUT, "no sweep `%s` in %s; did you mean `%s`?", name, r->db, near);
+		err_set(err, ERR_INPUT, "no sweep `%s` in %s; did you mean `%s`?", name, db, near);
 	} else {
 		struct buf list = BUF_INIT;
-		for (size_t i = 0; i < r->sweeps.n && i < 8; i++)
+		for (size_t i = 0; i < sweeps->n && i < 8; i++)
 			buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
-		err_set(err, ERR_INPUT, "no sweep `%s` in %s; there are: %s%s", name, r->db, list.data,
-			r->sweeps.n > 8 ? ", ..." : "");
+		err_set(err, ERR_INPUT, "no sweep `%s` in %s; there are: %s%s", name, db, list.data,
+			sweeps->n > 8 ? ", ..." : "");
 		buf_release(&list);
 	}
 	free(names);
@@ -100,14 +100,6 @@ static int unknown_metric(struct report *r, struct store *store, struct err *err
 	return result;
 }
 
-static void find_varying(struct report *r)
-{
-	for (int id = 0; id < PARAM_COUNT; id++)
-		for (size_t i = 1; i < r->runs.n && !r->varies[id]; i++)
-			r->varies[id] =
-				!params_value_equal(id, r->runs.run[0].params.v[id], r->runs.run[i].params.v[id]);
-}
-
 static void add_column(struct report *r, enum report_kind kind, int id, const char *name, bool number)
 {
 	if (r->n_columns < REPORT_COLUMNS_MAX)
@@ -116,8 +108,8 @@ static void add_column(struct report *r, enum report_kind kind, int id, const ch
 
 static bool has_published(const struct report *r, const char *metric)
 {
-	for (size_t i = 0; i < r->n_expected; i++)
-		if (strcmp(r->expected[i].metric, metric) == 0)
+	for (size_t i = 0; i < r->runs.n && r->n_expected; i++)
+		if (!isnan(report_published(r, &r->runs.run[i], metric)))
 			return true;
 	return false;
 }
@@ -154,7 +146,8 @@ int report_load(struct report *r, struct store *store, const struct report_optio
 	bool colour = r->colour;
 	int width = r->width;
 	*r = (struct report){.options = *options, .db = db, .colour = colour, .width = width};
-	if (store_query_sweeps(store, &r->sweeps, err) < 0 || find_sweep(r, err) < 0 ||
+	if (store_query_sweeps(store, &r->sweeps, err) < 0 ||
+	    report_sweep(&r->sweeps, options->sweep, db, &r->sweep, err) < 0 ||
 	    (options->metric && unknown_metric(r, store, err) < 0))
 		goto fail;
 	struct store_runs_query query = {.sweep_id = r->sweep->id, .limit = options->best ? 2 : options->top};
@@ -180,7 +173,8 @@ int report_load(struct report *r, struct store *store, const struct report_optio
 		if (store_query_run(store, r->runs.run[0].id, &r->best, err) < 0)
 			goto fail;
 	}
-	find_varying(r);
+	if (store_query_varying(store, r->sweep->id, r->varies, err) < 0)
+		goto fail;
 	choose_columns(r);
 	return 0;
 fail:
@@ -329,6 +323,17 @@ void report_plain(const char *text, size_t n, struct buf *out)
 		else
 			buf_add(out, text + i, step);
 	}
+}
+
+int report_run_id(const char *text, int64_t *id, struct err *err)
+{
+	char *end;
+	long long value = strtoll(text, &end, 10);
+	if (*end || end == text || value < 1 || value > 1000000000000)
+		return err_set(err, ERR_USAGE, "expected a run's number, found `%s`; `sweep report` shows the numbers",
+			       text);
+	*id = value;
+	return 0;
 }
 
 static bool value_less(int id, union param_value a, union param_value b)

@@ -52,7 +52,7 @@ struct report {
 	bool maximize;
 	struct store_expected *expected;
 	size_t n_expected;
-	bool varies[PARAM_COUNT]; /* among the runs loaded */
+	bool varies[PARAM_COUNT]; /* among all runs of the sweep */
 	struct report_column columns[REPORT_COLUMNS_MAX];
 	size_t n_columns;
 	struct store_full_run best; /* options.best: the winner */
@@ -95,6 +95,12 @@ void report_duration(double seconds, struct buf *out);
 size_t report_width(const char *text);
 /* Data that may be anything, made fit for one line of a terminal: control characters and invalid UTF-8 replaced. */
 void report_plain(const char *text, size_t n, struct buf *out);
+
+/* The sweep of that name, or the one started last. ERR_INPUT with the nearest name. */
+int report_sweep(const struct store_sweeps *sweeps, const char *name, const char *db, const struct store_sweep **found,
+		 struct err *err);
+/* A run's number, as an argument of a command. */
+int report_run_id(const char *text, int64_t *id, struct err *err);
 
 /* What a parameter does: for each of its values the scores of the runs that have it. */
 struct report_effect {

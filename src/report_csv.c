@@ -39,6 +39,9 @@ void report_csv(const struct report *r, struct buf *out)
 			buf_clear(&cell);
 			buf_reserve(&cell, 0);
 			report_cell(r, &r->columns[c], &r->runs.run[i], true, &cell);
+			if (r->columns[c].kind == REPORT_PARAM && r->columns[c].number &&
+			    strcmp(cell.data, "null") == 0)
+				buf_clear(&cell); /* an empty field, so that the column stays one of numbers */
 			if (c)
 				buf_addc(out, ',');
 			add_field(cell.size ? cell.data : "", out);

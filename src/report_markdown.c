@@ -11,7 +11,7 @@ static void add_escaped(const char *text, struct buf *out)
 	struct buf plain = BUF_INIT;
 	report_plain(text, strlen(text), &plain);
 	for (const char *p = plain.size ? plain.data : ""; *p; p++) {
-		if (strchr("|*_`<>[]\\#", *p))
+		if (strchr("|*`<>[]\\#", *p))
 			buf_addc(out, '\\');
 		buf_addc(out, *p);
 	}

@@ -1,10 +1,11 @@
 /* store.c - results.db as a file: opened, locked, committed, closed. What is in it: store_schema.c; what goes into it:
  * store_sweep.c, store_attempt.c and store_artifact.c; what comes out: store_query.c.
  *
- * Durability. WAL with synchronous=FULL: a commit is one fsync, and what was committed survives a power cut. That is
- * spent where something would have to be computed again (artifacts, failures, sweeps). The rows that only tell people
- * what goes on (attempts, losses) are committed with synchronous=NORMAL: they survive kill -9, cost no fsync, and reach
- * the disk with the next durable commit.
+ * Durability. What would have to be computed again (artifacts), and what a user was told (failures, sweeps), is
+ * committed as with synchronous=FULL: the log is fsynced after the commit and survives a power cut. Rows that only tell
+ * what goes on (attempts, losses, digests) are committed as with synchronous=NORMAL: they survive kill -9, cost no
+ * fsync, and reach the disk with the next durable commit. SQLite cannot change its setting inside a transaction, so we
+ * leave it at NORMAL and sync the log ourselves where FULL would.
  *
  * Two locks. SQLite's own keep readers and the writer consistent. <db>.lock, held with flock while a scheduler runs,
  * says that nobody else schedules into this file; it names the holder's pid. It is a file of its own because POSIX
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -193,14 +195,23 @@ int store_exec(struct store *s, const char *sql, struct err *err)
 
 int store_begin(struct store *s, bool durable, struct err *err)
 {
-	if (s->depth == 0 && durable != s->full) {
-		if (store_exec(s, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err) < 0)
-			return -1;
-		s->full = durable;
-	}
 	if (store_do(s, err, s->depth == 0 ? "BEGIN IMMEDIATE" : "SAVEPOINT inner", "") < 0)
 		return -1;
-	s->depth++;
+	if (s->depth++ == 0)
+		s->sync = false;
+	s->sync |= durable;
+	return 0;
+}
+
+/* What synchronous=FULL does after each commit, done after those that are worth it. */
+static int sync_wal(struct store *s, struct err *err)
+{
+	sqlite3_file *wal = NULL;
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
+	    !wal->pMethods)
+		return err_set(err, ERR_INTERNAL, "%s: SQLite shows no write-ahead log", s->path);
+	if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+		return err_errno(err, "cannot sync %s-wal", s->path);
 	return 0;
 }
 
@@ -211,10 +222,8 @@ int store_finish(struct store *s, int result, struct err *err)
 		result = store_schema_view(s, err);
 		s->view_stale = false;
 	}
-	if (result == 0) {
-		if (store_do(s, err, outermost ? "COMMIT" : "RELEASE inner", "") == 0)
-			return 0;
-	}
+	if (result == 0 && store_do(s, err, outermost ? "COMMIT" : "RELEASE inner", "") == 0)
+		return outermost && s->sync ? sync_wal(s, err) : 0;
 	/* A failed COMMIT (disk full) leaves the transaction open; some failures have rolled back already. */
 	if (!sqlite3_get_autocommit(s->db)) {
 		if (outermost)
@@ -227,7 +236,7 @@ int store_finish(struct store *s, int result, struct err *err)
 
 int store_batch_begin(struct store *s, struct err *err)
 {
-	return store_begin(s, true, err);
+	return store_begin(s, false, err); /* durable as soon as something in it is */
 }
 
 int store_batch_end(struct store *s, struct err *err)
@@ -248,7 +257,14 @@ static int take_lock(struct store *s, struct err *err)
 			err_errno(err, "cannot open %s", path);
 		goto out;
 	}
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+	int taken = -1;
+	for (int i = 0; i < 5 && taken < 0; i++) { /* store_query_writer looks for a moment, with a lock too */
+		struct timespec nap = {.tv_nsec = 10000000};
+		if (i)
+			nanosleep(&nap, NULL);
+		taken = flock(s->lock_fd, LOCK_EX | LOCK_NB);
+	}
+	if (taken < 0) {
 		if (errno != EWOULDBLOCK) {
 			err_errno(err, "cannot lock %s", path);
 			goto out;
@@ -276,6 +292,24 @@ static int take_lock(struct store *s, struct err *err)
 out:
 	free(path);
 	return result;
+}
+
+int64_t store_query_writer(struct store *s)
+{
+	char *path = mem_printf("%s.lock", s->path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int64_t pid = 0;
+	free(path);
+	if (fd < 0)
+		return 0;
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+		char text[32] = "";
+		ssize_t n = pread(fd, text, sizeof text - 1, 0);
+		pid = n > 0 ? strtoll(text, NULL, 10) : 0;
+		pid = pid > 0 ? pid : -1;
+	}
+	close(fd);
+	return pid;
 }
 
 static struct store *new_store(const char *path, enum store_mode mode)
@@ -374,7 +408,6 @@ static int open_writer(struct store *s, struct err *err)
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
 		return store_fail(s, err);
 	sqlite3_busy_timeout(s->db, 30000);
-	s->full = true;
 	if (store_schema_open(s, err) < 0)
 		return -1;
 	/* We hold the scheduler's lock: whatever seems to run was left by one that died. */

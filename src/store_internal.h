@@ -29,7 +29,7 @@ struct store {
 	enum store_mode mode;
 	int lock_fd;     /* of <db>.lock, held by a writer; else -1 */
 	int depth;       /* open transactions: 0 none, 1 BEGIN, more are savepoints */
-	bool full;       /* PRAGMA synchronous is FULL now */
+	bool sync;       /* the open transaction holds something that must reach the disk */
 	bool view_stale; /* a new score column or varying parameter: make the view again at the next commit */
 	struct {
 		const char *sql;
@@ -54,7 +54,7 @@ int store_exec(struct store *s, const char *sql, struct err *err);
 /* Steps and resets. 1: a row is there; 0: done, already reset; -1. */
 int store_step(struct store *s, sqlite3_stmt *q, struct err *err);
 
-/* Nested: the outermost is BEGIN IMMEDIATE, inner ones are savepoints. durable: COMMIT waits for the disk (FULL);
+/* Nested: the outermost is BEGIN IMMEDIATE, inner ones are savepoints. durable: the commit waits for the disk;
  * otherwise the rows survive a kill -9 but perhaps not a power cut. */
 int store_begin(struct store *s, bool durable, struct err *err);
 /* Commits when result is 0 (-1 if that fails), else rolls back and returns -1 with err as it was. */
@@ -64,8 +64,10 @@ int store_finish(struct store *s, int result, struct err *err);
 #define STORE_VERSION 2
 int store_schema_open(struct store *s, struct err *err); /* writer: create or migrate */
 int store_schema_check(struct store *s, bool *old,
-		       struct err *err);                  /* reader: *old when a writer must migrate it first */
-int store_schema_view(struct store *s, struct err *err);  /* makes `leaderboard` again if it would differ */
+		       struct err *err);                 /* reader: *old when a writer must migrate it first */
+int store_schema_view(struct store *s, struct err *err); /* makes `leaderboard` again if it would differ */
+/* Which parameters differ between the runs of a sweep (0: all sweeps): one pass over the table. */
+int store_schema_varying(struct store *s, int64_t sweep, bool varies[PARAM_COUNT], struct err *err);
 void store_quote(const char *name, struct buf *out);      /* as an SQL identifier */
 void store_quote_text(const char *text, struct buf *out); /* as an SQL text literal */
 

@@ -339,6 +339,11 @@ void store_runs_release(struct store_runs *runs)
 	*runs = (struct store_runs){0};
 }
 
+int store_query_varying(struct store *s, int64_t sweep_id, bool varies[PARAM_COUNT], struct err *err)
+{
+	return store_schema_varying(s, sweep_id, varies, err);
+}
+
 int store_query_expected(struct store *s, int64_t sweep_id, struct store_expected **out, size_t *n, struct err *err)
 {
 	*out = NULL;

@@ -149,6 +149,8 @@ void store_sweeps_release(struct store_sweeps *sweeps);
 int store_query_runs(struct store *store, const struct store_runs_query *query, struct store_runs *out,
 		     struct err *err);
 void store_runs_release(struct store_runs *runs);
+/* Which parameters differ between the runs of a sweep. */
+int store_query_varying(struct store *store, int64_t sweep_id, bool varies[PARAM_COUNT], struct err *err);
 /* Published figures of a sweep. */
 int store_query_expected(struct store *store, int64_t sweep_id, struct store_expected **out, size_t *n,
 			 struct err *err);
@@ -169,6 +171,8 @@ void store_losses_release(struct store_losses *losses);
 int store_query_jobs(struct store *store, int64_t sweep_id, const char *state, size_t limit, struct store_jobs *out,
 		     struct err *err);
 void store_jobs_release(struct store_jobs *jobs);
+/* The process that schedules into this file now; 0: nobody; -1: somebody. */
+int64_t store_query_writer(struct store *store);
 /* Number of jobs in a state. */
 int store_query_count_jobs(struct store *store, int64_t sweep_id, const char *state, int64_t *n, struct err *err);
 

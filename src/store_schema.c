@@ -344,7 +344,7 @@ int store_schema_open(struct store *s, struct err *err)
 	int64_t version;
 	bool empty;
 	if (look(s, &version, &empty, err) < 0 ||
-	    store_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;", err) < 0)
+	    store_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;", err) < 0)
 		return -1;
 	for (; version < STORE_VERSION; version++) {
 		if (store_begin(s, true, err) < 0)
@@ -366,8 +366,7 @@ int store_schema_open(struct store *s, struct err *err)
 	return store_finish(s, result, err);
 }
 
-/* Which parameters differ between the runs: one pass over the table. */
-static int varying(struct store *s, bool varies[PARAM_COUNT], struct err *err)
+int store_schema_varying(struct store *s, int64_t sweep, bool varies[PARAM_COUNT], struct err *err)
 {
 	struct buf sql = BUF_INIT;
 	buf_adds(&sql, "SELECT count(*)");
@@ -375,6 +374,8 @@ static int varying(struct store *s, bool varies[PARAM_COUNT], struct err *err)
 		buf_printf(&sql, ", min(\"%s\") IS NOT max(\"%s\") OR count(\"%s\") NOT IN (0, count(*))",
 			   param_table[id].name, param_table[id].name, param_table[id].name);
 	buf_adds(&sql, " FROM runs WHERE status <> 'dropped'");
+	if (sweep)
+		buf_printf(&sql, " AND sweep_id = %lld", (long long)sweep);
 	sqlite3_stmt *q;
 	int result = sqlite3_prepare_v2(s->db, sql.data, -1, &q, NULL) == SQLITE_OK ? 0 : store_fail(s, err);
 	buf_release(&sql);
@@ -412,7 +413,7 @@ static int view_scores(struct store *s, struct buf *sql, struct err *err)
 static int view_text(struct store *s, struct buf *sql, struct err *err)
 {
 	bool varies[PARAM_COUNT];
-	if (varying(s, varies, err) < 0)
+	if (store_schema_varying(s, 0, varies, err) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof classic / sizeof *classic; i++)
 		varies[classic[i]] = true;

@@ -654,8 +654,8 @@ int main(int argc, char **argv)
 		struct store *store;
 		int64_t sweep;
 		size_t runs = strtoul(argv[4], NULL, 10), done = strtoul(argv[5], NULL, 10);
-		char *path = fs_join(argv[2], "results.db");
-		fixture_init(&f, argv[2], argv[3], runs);
+		char *dir = realpath(argv[2], NULL), *path = fs_join(dir, "results.db");
+		fixture_init(&f, dir, argv[3], runs);
 		FIXTURE_CHECK(store_open(&store, path, STORE_WRITE, &err) == 0);
 		FIXTURE_CHECK(store_begin_sweep(store, &f.spec, &f.plan, &sweep, &err) == 0);
 		if (done)
@@ -664,6 +664,7 @@ int main(int argc, char **argv)
 		store_close(store);
 		fixture_release(&f);
 		free(path);
+		free(dir);
 		return 0;
 	}
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, drop_scratch)
