@@ -6,7 +6,7 @@
  *
  * The parts know nothing of each other; this file introduces them: plan asks store what exists, sched drives the
  * executor and tells record, which writes to store, tally and progress. */
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -338,6 +338,7 @@ static int start_executor(struct run *r, struct err *err)
 static int run(struct run *r, struct err *err)
 {
 	r->started_at = loop_now();
+	signal(SIGPIPE, SIG_IGN); /* who looked on may go; the work goes on */
 	r->live = !r->quiet && isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
 	if (prepare(r, err) < 0)
 		return -1;

@@ -28,6 +28,9 @@ static const int64_t back_off_ms[] = {1000, 4000};
 /* Waiting for another job, ready, running, resting before a retry, or over. */
 enum task_state { TASK_WAITS, TASK_READY, TASK_RUNS, TASK_RESTS, TASK_OVER };
 
+/* An artifact: not there yet, reported and taken, reported and refused by the listener. */
+enum made { MADE_NOT, MADE_WELL, MADE_BADLY };
+
 struct task {
 	enum task_state state;
 	double rank;                      /* its cost and that of the longest chain behind it */
@@ -39,7 +42,7 @@ struct task {
 struct worker {
 	size_t job; /* PLAN_NONE: free */
 	int threads;
-	bool refused; /* it reported bad input, or made something unusable: no retry */
+	bool refused; /* it reported bad input: no retry */
 	char reason[sizeof(((struct err *)0)->text)];
 };
 
@@ -53,7 +56,7 @@ struct sched {
 	struct worker *workers;
 	size_t *ready, n_ready; /* a heap: ready[0] has the highest rank */
 	size_t *rests, n_rests; /* jobs in TASK_RESTS, in no order */
-	bool *made;             /* [n_artifacts] reported by us */
+	enum made *made;        /* [n_artifacts] */
 	int running, free_cores;
 	int interrupts;
 	bool stopping, broken;
@@ -124,7 +127,7 @@ static char *job_text(const struct sched *s, size_t index)
 	part.outputs = mem_array(job->job.n_outputs, sizeof *part.outputs);
 	part.n_outputs = 0;
 	for (size_t i = 0; i < job->job.n_outputs; i++)
-		if (i >= job->n_artifacts || !s->made[job->artifacts[i]])
+		if (i >= job->n_artifacts || s->made[job->artifacts[i]] != MADE_WELL)
 			part.outputs[part.n_outputs++] = job->job.outputs[i];
 	struct buf text = BUF_INIT;
 	job_format(&part, &text);
@@ -196,7 +199,7 @@ static bool in_place(const struct sched *s, size_t artifact)
 /* Reports an artifact once, when it is in place. */
 static void take_artifact(struct sched *s, struct worker *worker, size_t artifact)
 {
-	if (s->made[artifact] || s->broken || worker->refused || !in_place(s, artifact))
+	if (s->made[artifact] == MADE_WELL || s->broken || !in_place(s, artifact))
 		return;
 	const struct sched_listener *listener = s->options->listener;
 	if (listener && listener->artifact && listener->artifact(s->options->ctx, worker->job, artifact, s->err) < 0) {
@@ -204,11 +207,12 @@ static void take_artifact(struct sched *s, struct worker *worker, size_t artifac
 			give_up(s);
 			return;
 		}
-		worker->refused = true;
-		snprintf(worker->reason, sizeof worker->reason, "%s", s->err->text);
+		if (!worker->reason[0])
+			snprintf(worker->reason, sizeof worker->reason, "%s", s->err->text);
+		s->made[artifact] = MADE_BADLY;
 		return;
 	}
-	s->made[artifact] = true;
+	s->made[artifact] = MADE_WELL;
 }
 
 static void on_event(struct sched *s, const struct executor_report *report)
@@ -258,7 +262,7 @@ static void explain_end(const struct sched *s, struct worker *worker, const stru
 	}
 	for (size_t i = 0; i < job->n_artifacts; i++) {
 		const struct plan_artifact *a = &s->plan->artifacts[job->artifacts[i]];
-		if (s->made[job->artifacts[i]])
+		if (s->made[job->artifacts[i]] == MADE_WELL)
 			continue;
 		snprintf(worker->reason, room, "the worker ended without making %s%s (%.16s)",
 			 a->kind == JOB_TRAIN ? "the adapter" : "the hypotheses of ",
@@ -303,8 +307,9 @@ static void on_ended(struct sched *s, const struct executor_report *report)
 	/* An artifact whose event was lost (killed between rename and write) counts all the same. */
 	bool complete = true;
 	for (size_t i = 0; i < job->n_artifacts; i++) {
-		take_artifact(s, worker, job->artifacts[i]);
-		complete &= s->made[job->artifacts[i]];
+		if (s->made[job->artifacts[i]] == MADE_NOT)
+			take_artifact(s, worker, job->artifacts[i]);
+		complete &= s->made[job->artifacts[i]] == MADE_WELL;
 	}
 	enum sched_outcome outcome;
 	if (complete && (job->n_artifacts > 0 || (report->exited && report->status == 0)))

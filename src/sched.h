@@ -25,8 +25,8 @@ enum sched_outcome { SCHED_DONE, SCHED_FAILED, SCHED_RETRY, SCHED_STOPPED };
 struct sched_listener {
 	int (*started)(void *ctx, size_t job, int worker, int attempt, int threads, int64_t pid, struct err *err);
 	int (*event)(void *ctx, size_t job, int worker, const struct event *event, struct err *err);
-	/* An artifact of the job is in place (index into plan->artifacts). -1 with ERR_INPUT (a folder that cannot be used)
-	 * fails that job alone. */
+	/* An artifact of the job is in place (index into plan->artifacts). -1 with ERR_INPUT: it cannot be used, which
+	 * fails this attempt and stops nothing else; the listener has put it out of the way. */
 	int (*artifact)(void *ctx, size_t job, size_t artifact, struct err *err);
 	/* An attempt ended. reason: one sentence (empty for SCHED_DONE); log_tail may be NULL. */
 	int (*ended)(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,

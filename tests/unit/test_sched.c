@@ -591,17 +591,22 @@ static void test_listener_fails(void **state)
 	expect_not(&f, "start c");
 	expect_not(&f, "done");
 	buf_release(&f.log);
-	/* An artifact that cannot be used fails its job, without a retry, and no other. */
+	/* An artifact that cannot be used fails the attempt, and no other job; the retry makes it again, and no other.
+	 */
 	begin(&t, &f, 2, 2);
-	size_t a = add(&t, &f, "a", PLAN_NONE, 1, 2, 10);
+	size_t a = add(&t, &f, "a", PLAN_NONE, 3, 2, 10);
 	add(&t, &f, "a1", a, 1, 1, 1);
 	add(&t, &f, "b", PLAN_NONE, 1, 1, 50);
-	f.listener_fails_at = 0;
+	f.listener_fails_at = 1;
 	f.listener_kind = ERR_INPUT;
 	r = go(&f, 0);
 	assert_int_equal(r.failed, 1);
 	assert_int_equal(r.skipped, 1);
 	assert_int_equal(r.done, 1);
+	expect(&f, "artifact a-0\n");
+	expect(&f, "artifact a-2\n");
+	expect(&f, "retry a: no good\n");
+	expect(&f, "start a.2 slot 0 threads 2 outputs 1\n");
 	expect(&f, "failed a: no good\n");
 	buf_release(&f.log);
 }

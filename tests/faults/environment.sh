@@ -1,0 +1,78 @@
+# The machine's faults: no runner, no room, no right to write, two schedulers, nobody who reads.
+. "$SOURCE_DIR/tests/lib.sh"
+. "$SOURCE_DIR/tests/fake_lib.sh"
+have_sqlite3
+write_sweep grid.yaml
+real_runner=$SWEEP_RUNNER
+
+# an executable that is missing, or is none
+SWEEP_RUNNER="$WORK/nothing" run "$SWEEP" run grid.yaml
+refused "$WORK/nothing"
+printf 'not a program' >broken-runner
+chmod +x broken-runner
+SWEEP_RUNNER="$WORK/broken-runner" run "$SWEEP" run grid.yaml
+refused "broken-runner"
+expect_query 0 "SELECT count(*) FROM sweeps"
+export SWEEP_RUNNER=$real_runner
+
+# two schedulers on one database: the second is refused with the first one's pid, the first is not disturbed
+export FAKE_MS=30
+run_behind "$SWEEP" run grid.yaml --jobs 2
+first=$PID
+wait_for [ -s made.log ]
+run "$SWEEP" run grid.yaml
+refused "$first"
+cat results.db >/dev/null
+collect
+expect_status 0
+expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+export FAKE_MS=0
+rm -rf results.* made.log
+
+# standard output closed, standard error closed, both, all three; a reader that goes away
+run bash -c '"$SWEEP" run grid.yaml --quiet >&-'
+expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+check [ "$STATUS" -ne 139 ]
+rm -rf results.* made.log
+run bash -c '"$SWEEP" run grid.yaml <&- >&- 2>&-'
+expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+expect_query ok "PRAGMA integrity_check"
+rm -rf results.* made.log
+run bash -c '{ "$SWEEP" run grid.yaml 2>&1; echo "status $?" >&3; } 3>status.txt | head -n 1'
+expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+rm -rf results.* made.log
+
+# a worker that finds no room: everything stops with one sentence, and what was finished is kept
+FAKE_RULES="num_beams=3:full:9" run "$SWEEP" run grid.yaml --jobs 1 --quiet
+expect_status 2
+expect_err "No space left on device"
+expect_err "finished work is kept"
+kept=$(query "SELECT count(*) FROM runs WHERE status = 'done'")
+check [ "$kept" -gt 0 ]
+run "$SWEEP" run grid.yaml --quiet
+expect_status 0
+check [ -z "$(made_twice)" ]
+rm -rf results.* made.log
+
+# a disk that really fills: a small tmpfs
+if [ "$(id -u)" -ne 0 ] || ! { mkdir disk && mount -t tmpfs -o size=1m,mode=777 none disk 2>/dev/null; }; then
+	echo "skipped: the full disk and the read-only one need root and mount(2)"
+	finish
+fi
+trap 'umount "$WORK/disk" 2>/dev/null; rm -rf "$WORK"' EXIT
+RUN_LIMIT=60 run "$SWEEP" run grid.yaml --db disk/results.db
+expect_status 2
+case "$ERR" in *"no room on the disk"* | *"No space left"*) CHECKS=$((CHECKS + 1)) ;; *) fail "expected a sentence about room" ;; esac
+check [ "$(sqlite3 disk/results.db 'PRAGMA integrity_check')" = ok ]
+mount -o remount,size=64m disk
+run "$SWEEP" run grid.yaml --db disk/results.db
+expect_status 0
+check [ "$(sqlite3 disk/results.db "SELECT count(*) FROM leaderboard WHERE status = 'done'")" = 36 ]
+check [ -z "$(made_twice)" ]
+
+# read-only
+mount -o remount,ro disk
+run "$SWEEP" run grid.yaml --db disk/results.db --set 'num_beams=9'
+refused "disk/results.db"
+umount disk
+finish
