@@ -129,6 +129,9 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 	enum param_type type = param_table[param->id].type;
 	if (type == PARAM_TYPE_BOOL || type == PARAM_TYPE_CHOICE)
 		return yaml_err(map, err, "%s has no range; list its `values`", name);
+	if ((min && spec_number(min, name, &param->min, err) < 0) ||
+	    (max && spec_number(max, name, &param->max, err) < 0))
+		return -1;
 	if (type == PARAM_TYPE_INT && param->distribution != SPEC_INT_UNIFORM && !takes_q(param->distribution))
 		return yaml_err(map, err, "%s takes whole numbers; use int_uniform or a distribution with `q`", name);
 	param->q = 1;
@@ -154,8 +157,7 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 		return yaml_err(stray, err, "%s: mu and sigma belong to normal distributions", name);
 	if (!min || !max)
 		return yaml_err(map, err, "%s: expected both `min` and `max`", name);
-	if (spec_number(min, name, &param->min, err) < 0 || spec_number(max, name, &param->max, err) < 0 ||
-	    check_end(param, min, param->min, err) < 0 || check_end(param, max, param->max, err) < 0)
+	if (check_end(param, min, param->min, err) < 0 || check_end(param, max, param->max, err) < 0)
 		return -1;
 	if (param->min > param->max)
 		return yaml_err(min, err, "%s: `min` %g is above `max` %g", name, param->min, param->max);
