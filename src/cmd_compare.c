@@ -170,10 +170,10 @@ static void put_scores(const struct compare *c, struct buf *out)
 		return;
 	}
 	buf_printf(out, "\n%sRun %lld is better by %.2f BLEU%s, and that ", paint(c, BOLD), r->base > r->other ? a : b,
-	           fabs(r->base - r->other), paint(c, PLAIN));
+		   fabs(r->base - r->other), paint(c, PLAIN));
 	buf_adds(out, r->p < 0.05 ? "is hardly chance" : "may well be chance");
-	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %d; below 0.05 counts as significant).\n", r->p,
-	           BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED);
+	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %d; below 0.05 counts as significant).\n",
+		   r->p, BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED);
 }
 
 static void put_text(const struct compare *c, const char *name, double bleu, const struct store_text *text, bool good,

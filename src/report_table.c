@@ -222,16 +222,18 @@ static const char *metric_name(const struct report *r)
 
 static void put_title(const struct report *r, struct buf *out)
 {
-	struct buf line = BUF_INIT;
-	style(r, BOLD, out);
-	buf_adds(out, r->sweep->name);
-	style(r, PLAIN, out);
-	buf_printf(&line, ": ");
+	struct buf line = BUF_INIT, wrapped = BUF_INIT;
+	buf_printf(&line, "%s: ", r->sweep->name);
 	report_counts(r->sweep, &line);
 	buf_printf(&line, "; model %s; best first by %s%s", r->sweep->setup.model, metric_name(r),
 		   r->maximize ? "" : " (smallest)");
-	buf_adds(out, line.data);
-	buf_adds(out, "\n");
+	wrap(r, line.data, 2, &wrapped);
+	size_t name = strcspn(wrapped.data, ": \n");
+	style(r, BOLD, out);
+	buf_add(out, wrapped.data, name);
+	style(r, PLAIN, out);
+	buf_adds(out, wrapped.data + name);
+	buf_release(&wrapped);
 	buf_clear(&line);
 	buf_adds(&line, "the same in all: ");
 	size_t before = line.size;

@@ -1,0 +1,361 @@
+/* test_report.c - reports of a known sweep: what is shown, in which order, how exact, how fast. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "report.h"
+#include "store_fixture.h"
+
+static char *scratch;
+static struct store *reader;
+
+/* One database for all tests: 36 finished runs of `grid`, then 8 runs of `half`, 4 of them finished. */
+static int make_group(void **state)
+{
+	(void)state;
+	const char *base = getenv("TMPDIR");
+	struct fixture f;
+	struct err err = {0};
+	struct store *store;
+	int64_t sweep;
+	scratch = mem_printf("%s/test_report.XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(scratch))
+		return -1;
+	char *path = fs_join(scratch, "results.db");
+	FIXTURE_CHECK(store_open(&store, path, STORE_WRITE, &err) == 0);
+	fixture_init(&f, scratch, "grid", 36);
+	FIXTURE_CHECK(store_begin_sweep(store, &f.spec, &f.plan, &sweep, &err) == 0);
+	fixture_finish(&f, store, 0, 36);
+	FIXTURE_CHECK(store_end_sweep(store, sweep, false, &err) == 0);
+	fixture_release(&f);
+	fixture_init(&f, scratch, "half", 8);
+	FIXTURE_CHECK(store_begin_sweep(store, &f.spec, &f.plan, &sweep, &err) == 0);
+	fixture_finish(&f, store, 0, 4);
+	FIXTURE_CHECK(
+		store_job_failed(store, f.plan.jobs[FIXTURE_ADAPTERS - 1 + 5].job.key, "the disk is full", &err) == 0);
+	FIXTURE_CHECK(store_end_sweep(store, sweep, true, &err) == 0);
+	fixture_release(&f);
+	store_close(store);
+	FIXTURE_CHECK(store_open(&reader, path, STORE_READ, &err) == 0);
+	free(path);
+	return 0;
+}
+
+static int drop_group(void **state)
+{
+	(void)state;
+	store_close(reader);
+	fs_remove_tree(scratch);
+	free(scratch);
+	return 0;
+}
+
+static char *make(const char *format, struct report_options options, int width)
+{
+	struct err err = {0};
+	struct report report = {.width = width};
+	const struct report_format *f = report_find(format, &err);
+	assert_non_null(f);
+	options.all_columns = f->all_columns;
+	if (report_load(&report, reader, &options, &err) < 0)
+		fail_msg("%s", err.text);
+	struct buf out = BUF_INIT;
+	f->write(&report, &out);
+	report_release(&report);
+	return buf_detach(&out);
+}
+
+static void has(const char *text, const char *needle)
+{
+	if (!strstr(text, needle))
+		fail_msg("expected `%s` in:\n%s", needle, text);
+}
+
+static void lacks(const char *text, const char *needle)
+{
+	if (strstr(text, needle))
+		fail_msg("did not expect `%s` in:\n%s", needle, text);
+}
+
+static size_t longest_line(const char *text)
+{
+	size_t longest = 0;
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n");
+		char *line = mem_strndup(p, n);
+		size_t width = report_width(line);
+		free(line);
+		longest = width > longest ? width : longest;
+		p += n + (p[n] == '\n');
+	}
+	return longest;
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	char *out = make("table", (struct report_options){.sweep = "grid", .top = 3}, 80);
+	has(out, "grid: 36 runs, all done; model demo; best first by dev_bleu\n"
+		 "the same in all: prefix_projection true, do_sample true\n");
+	has(out, "\n   36       20      7      20            1  39.71 ");
+	has(out, "3 of 36 runs (--top 0 shows all)");
+	has(out, "Other sweeps here: half (--sweep NAME).");
+	lacks(out, "seed");
+	lacks(out, "\033");
+	assert_true(longest_line(out) <= 80);
+	free(out);
+	for (int width = 20; width < 200; width += 7) { /* any width is kept to, as far as the first columns allow */
+		out = make("table", (struct report_options){.sweep = "grid", .top = 3}, width);
+		assert_true(longest_line(out) <= (width < 40 ? (size_t)40 : (size_t)width));
+		free(out);
+	}
+	out = make("table", (struct report_options){.sweep = "half"}, 120);
+	has(out, "half: 8 runs: 4 done, 3 waiting, 1 failed;");
+	has(out, "base model");
+	has(out, "12.50"); /* published, beside ours */
+	has(out, "failed");
+	free(out);
+}
+
+/* Without --sweep it is the one started last; ordered by another metric on request. */
+static void test_choice(void **state)
+{
+	(void)state;
+	char *out = make("table", (struct report_options){0}, 80);
+	has(out, "half: ");
+	free(out);
+	out = make("table", (struct report_options){.sweep = "grid", .metric = "small_bleu", .top = 1}, 80);
+	has(out, "best first by small_bleu");
+	free(out);
+}
+
+static void refused(struct report_options options, const char *needle)
+{
+	struct err err = {0};
+	struct report report = {.width = 80, .db = "results.db"};
+	assert_int_equal(report_load(&report, reader, &options, &err), -1);
+	if (!strstr(err.text, needle) || (err.kind != ERR_INPUT && err.kind != ERR_USAGE))
+		fail_msg("expected `%s`, got `%s`", needle, err.text);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	struct err err = {0};
+	refused((struct report_options){.sweep = "gird"}, "no sweep `gird` in results.db; did you mean `grid`?");
+	refused((struct report_options){.sweep = "zzzzzzzz"}, "there are: half, grid");
+	refused((struct report_options){.metric = "dev_blue"}, "did you mean `dev_bleu`?");
+	refused((struct report_options){.metric = "zzzzzzzz"}, "there are: dev_bleu, dev_sentence_bleu, small_bleu");
+	assert_null(report_find("tabel", &err));
+	assert_string_equal(err.text, "unknown format `tabel`; did you mean `table`?");
+	assert_int_equal(err.kind, ERR_USAGE);
+	int64_t id;
+	assert_int_equal(report_run_id("12", &id, &err), 0);
+	assert_int_equal(id, 12);
+	static const char *const bad[] = {"", "x", "0", "-1", "1.5", "99999999999999999999"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(report_run_id(bad[i], &id, &err), -1);
+}
+
+static void test_best(void **state)
+{
+	(void)state;
+	char *out = make("table", (struct report_options){.sweep = "grid", .best = true}, 80);
+	has(out, "run 36 is the best of grid by dev_bleu (36 runs, all done)");
+	has(out, "  dev_bleu              39.71   0.00 ahead of run 24");
+	has(out, "  num_virtual_tokens    20\n");
+	has(out, "  signature             nrefs:var|case:mixed");
+	has(out, "results.artifacts/");
+	has(out, "sweep show 36");
+	has(out, "sweep compare 36 24");
+	free(out);
+	out = make("json", (struct report_options){.sweep = "grid", .best = true}, 80);
+	cJSON *json = cJSON_Parse(out);
+	assert_non_null(json);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "runs")), 1);
+	cJSON_Delete(json);
+	free(out);
+}
+
+/* csv and json have every run, every parameter, and scores that read back as the same doubles. */
+static void test_exact(void **state)
+{
+	(void)state;
+	char *out = make("json", (struct report_options){.sweep = "grid"}, 80);
+	cJSON *json = cJSON_Parse(out);
+	assert_non_null(json);
+	const cJSON *runs = cJSON_GetObjectItem(json, "runs"), *run;
+	assert_int_equal(cJSON_GetArraySize(runs), 36);
+	double before = INFINITY;
+	cJSON_ArrayForEach(run, runs)
+	{
+		int id = (int)cJSON_GetObjectItem(run, "run")->valuedouble;
+		double bleu = cJSON_GetObjectItem(cJSON_GetObjectItem(run, "scores"), "dev_bleu")->valuedouble;
+		assert_true(bleu == fixture_bleu((size_t)id - 1));
+		assert_true(bleu <= before);
+		before = bleu;
+		assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(run, "parameters")), PARAM_COUNT);
+	}
+	cJSON_Delete(json);
+	free(out);
+
+	out = make("csv", (struct report_options){.sweep = "grid"}, 80);
+	size_t lines = 0, commas = 0;
+	for (char *p = out; *p; p++) {
+		lines += *p == '\n';
+		commas += *p == ',';
+	}
+	assert_int_equal(lines, 37);
+	assert_int_equal(commas % lines, 0); /* as many fields in each line */
+	has(out, "sweep,run,label,num_virtual_tokens,prefix_projection,");
+	struct buf exact = BUF_INIT;
+	buf_addc(&exact, ',');
+	json_format_double(fixture_bleu(35), &exact);
+	buf_addc(&exact, ',');
+	has(out, exact.data);
+	buf_release(&exact);
+	free(out);
+}
+
+static void test_markdown_and_html(void **state)
+{
+	(void)state;
+	char *out = make("markdown", (struct report_options){.sweep = "grid"}, 80);
+	has(out, "# grid\n");
+	has(out, "| split `dev` | 12 tables, 24 references |");
+	has(out, "| 36 |  | 20 | 7 | 20 | 1 | **39.71** |");
+	has(out, "## What each parameter does");
+	has(out, "| num_virtual_tokens | 0 | 9 |");
+	free(out);
+	out = make("html", (struct report_options){.sweep = "grid"}, 80);
+	has(out, "<!doctype html>");
+	has(out, "<figcaption>num_virtual_tokens</figcaption>");
+	has(out, "</html>");
+	lacks(out, "http"); /* no network */
+	assert_true(strlen(out) < 60000);
+	free(out);
+}
+
+static void test_effects(void **state)
+{
+	(void)state;
+	struct err err = {0};
+	struct report report = {.width = 80};
+	struct report_options options = {.sweep = "grid"};
+	assert_int_equal(report_load(&report, reader, &options, &err), 0);
+	size_t n;
+	struct report_effect *effects = report_effects(&report, &n);
+	assert_int_equal(n, 4);
+	for (size_t i = 0; i < n; i++) {
+		size_t runs = 0;
+		for (size_t k = 0; k < effects[i].n_values; k++) {
+			const struct report_value *v = &effects[i].values[k];
+			runs += v->n;
+			assert_true(v->min <= v->mean && v->mean <= v->max);
+			if (k && param_table[effects[i].id].type == PARAM_TYPE_INT)
+				assert_true(effects[i].values[k - 1].value.i < v->value.i);
+		}
+		assert_int_equal(runs, 36);
+	}
+	report_effects_release(effects, n);
+	report_release(&report);
+}
+
+static void test_small_things(void **state)
+{
+	(void)state;
+	static const struct {
+		double seconds;
+		const char *text;
+	} durations[] = {{0.04, "0.0 s"},
+			 {9.94, "9.9 s"},
+			 {9.96, "10 s"},
+			 {59.6, "1 min 0 s"},
+			 {3599, "59 min 59 s"},
+			 {7500, "2 h 5 min"},
+			 {NAN, "-"},
+			 {-1, "-"},
+			 {1e300, "277777777777 h 46 min"}};
+	struct buf b = BUF_INIT;
+	for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+		buf_clear(&b);
+		report_duration(durations[i].seconds, &b);
+		assert_string_equal(b.data, durations[i].text);
+	}
+	buf_clear(&b);
+	report_plain("a\nb\tc\0d\x1b[31m\xff\xc3\xa9", 15, &b);
+	assert_string_equal(b.data, "a\xe2\x8f\x8e"
+				    "b c\xef\xbf\xbd"
+				    "d\xef\xbf\xbd[31m\xef\xbf\xbd\xc3\xa9");
+	buf_release(&b);
+	assert_int_equal(report_width("\xc3\xa9"
+				      "a"),
+			 2);
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* 1,000 runs: `report --best`, opening the file included. 20 ms is the promise; the limit here leaves room for a busy
+ * machine and sanitizers. */
+static void test_speed(void **state)
+{
+	(void)state;
+	char *dir = fs_join(scratch, "large");
+	struct fixture f;
+	struct err err = {0};
+	struct store *store;
+	int64_t sweep;
+	assert_int_equal(fs_make_dirs(dir, &err), 0);
+	char *path = fs_join(dir, "results.db");
+	assert_int_equal(store_open(&store, path, STORE_WRITE, &err), 0);
+	fixture_init(&f, dir, "large", 1000);
+	f.n_inputs = 3;
+	assert_int_equal(store_begin_sweep(store, &f.spec, &f.plan, &sweep, &err), 0);
+	fixture_finish(&f, store, 0, 1000);
+	store_close(store);
+	fixture_release(&f);
+	double best = INFINITY;
+	for (int i = 0; i < 10; i++) {
+		double start = now();
+		struct report report = {.width = 80};
+		struct report_options options = {.best = true};
+		struct buf out = BUF_INIT;
+		assert_int_equal(store_open(&store, path, STORE_READ, &err), 0);
+		if (report_load(&report, store, &options, &err) < 0)
+			fail_msg("%s", err.text);
+		report_table(&report, &out);
+		store_close(store);
+		has(out.data, "run 996 is the best");
+		report_release(&report);
+		buf_release(&out);
+		best = fmin(best, now() - start);
+	}
+	print_message("report --best on 1000 runs: %.2f ms\n", 1e3 * best);
+	assert_true(best < 0.1);
+	free(path);
+	free(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),   cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_best),
+		cmocka_unit_test(test_exact),   cmocka_unit_test(test_markdown_and_html),
+		cmocka_unit_test(test_effects), cmocka_unit_test(test_small_things),
+		cmocka_unit_test(test_speed),
+	};
+	return cmocka_run_group_tests(tests, make_group, drop_group);
+}
