@@ -227,7 +227,7 @@ static bool oracle_beam_step(const struct oracle *o, struct oracle_sequence *run
 }
 
 /* ids: room for steps <= 64. score: NaN with one beam. */
-static void oracle_generate(const struct oracle *o, int32_t *ids, size_t *n, float *score)
+__attribute__((unused)) static void oracle_generate(const struct oracle *o, int32_t *ids, size_t *n, float *score)
 {
 	if (o->n_beams == 1) {
 		*score = NAN;
