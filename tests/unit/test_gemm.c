@@ -1,0 +1,95 @@
+/* test_gemm.c - products by plain loops, and batch invariance: the bits of a row of C do not depend on the number of
+ * rows and columns computed with it, nor on threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "gemm.h"
+
+static float *matrix(size_t n, uint64_t what)
+{
+	float *x = malloc(n * sizeof *x);
+	assert_non_null(x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = rng_normal(rng_key(1, RNG_INIT), what, i);
+	return x;
+}
+
+static void test_against_plain_loops(void **state)
+{
+	(void)state;
+	static const size_t shapes[][3] = {{1, 1, 1},      {5, 3, 7},    {33, 50, 17},
+					   {100, 97, 130}, {1, 300, 64}, {64, 1, 9}};
+	for (size_t s = 0; s < 6; s++)
+		for (int form = 0; form < 8; form++) { /* A transposed or not, B too, beta 0 or 1 */
+			size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], ldc = n + 3;
+			float *a = matrix(m * k, 1), *b = matrix(k * n, 2), *c = matrix(m * ldc, 3),
+			      *d = matrix(m * ldc, 3);
+			size_t a_row = form & 1 ? 1 : k, a_col = form & 1 ? m : 1, b_row = form & 2 ? 1 : n,
+			       b_col = form & 2 ? k : 1;
+			float beta = form & 4 ? 1 : 0;
+			if (beta == 0)
+				c[0] = d[0] = NAN; /* not read */
+			gemm_threads(1 + form % 3);
+			gemm(m, n, k, a, a_row, a_col, b, b_row, b_col, beta, c, ldc);
+			for (size_t i = 0; i < m; i++)
+				for (size_t j = 0; j < ldc; j++) {
+					double want = beta == 0 && j < n ? 0 : (double)d[i * ldc + j];
+					for (size_t l = 0; l < k && j < n; l++)
+						want += (double)a[i * a_row + l * a_col] *
+							(double)b[l * b_row + j * b_col];
+					if (!(fabs((double)c[i * ldc + j] - want) < 1e-4))
+						fail_msg("%zu x %zu x %zu form %d: got %g, want %g", m, n, k, form,
+							 (double)c[i * ldc + j], want);
+				}
+			free(a);
+			free(b);
+			free(c);
+			free(d);
+		}
+}
+
+/* One row alone, in batches of many sizes, with 1 to 5 threads: the same bits. k goes past BLIS's block of it. */
+static void test_rows_do_not_depend_on_their_batch(void **state)
+{
+	(void)state;
+	static const size_t shapes[][2] = {{672, 224}, {224, 896}, {101, 700}, {768, 768}, {33, 1537}, {3072, 100}};
+	static const size_t batches[] = {1, 2, 5, 6, 7, 16, 47, 48, 49, 97, 160, 333};
+	for (size_t s = 0; s < 6; s++) {
+		size_t n = shapes[s][0], k = shapes[s][1], most = 333;
+		float *a = matrix(most * k, 4), *b = matrix(k * n, 5), *c = matrix(most * n, 6),
+		      *first = matrix(most * n, 7);
+		gemm_threads(1);
+		gemm(most, n, k, a, k, 1, b, n, 1, 0, first, n);
+		for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+			int threads = 1 + (int)(i % 5);
+			size_t from = (most - batches[i]) / 2;
+			gemm_threads(threads);
+			gemm(batches[i], n, k, a + from * k, k, 1, b, n, 1, 0, c, n);
+			assert_memory_equal(c, first + from * n, batches[i] * n * sizeof *c);
+			gemm_single(batches[i], n, k, a + from * k, k, 1, b, n, 1, 0, c, n);
+			assert_memory_equal(c, first + from * n, batches[i] * n * sizeof *c);
+		}
+		free(a);
+		free(b);
+		free(c);
+		free(first);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_against_plain_loops),
+		cmocka_unit_test(test_rows_do_not_depend_on_their_batch),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
