@@ -16,18 +16,21 @@
 #include "cli.h"
 #include "exec_local.h"
 #include "hub.h"
+#include "hub_bar.h"
 #include "loop.h"
 #include "paths.h"
 #include "plan_print.h"
 #include "points.h"
 #include "progress.h"
 #include "record.h"
+#include "report.h"
 #include "sched.h"
 #include "spec.h"
 #include "store.h"
 #include "tally.h"
 
 #define FAILURES_SHOWN 5
+#define LEADERS_SHOWN  5
 
 struct run {
 	const char *file, *db;
@@ -49,12 +52,6 @@ struct run {
 
 /* ---- from file to plan ---- */
 
-static void notice(void *ctx, const char *sentence)
-{
-	(void)ctx;
-	fprintf(stderr, "note: %s\n", sentence);
-}
-
 static int load_spec(struct run *r, struct err *err)
 {
 	return spec_load(&r->spec, r->file, (const char *const *)r->overrides, r->n_overrides, err);
@@ -70,7 +67,10 @@ static int fetch_missing(struct run *r, struct err *err)
 			      r->spec.model_dir ? "the dataset" : "the model",
 			      r->spec.model_dir ? r->spec.dataset : r->spec.model,
 			      r->spec.model_dir ? r->spec.dataset : r->spec.model);
-	struct hub_options options = {.notice = notice};
+	struct hub_bar bar;
+	hub_bar_init(&bar, stderr);
+	struct hub_options options = {
+		.progress = r->quiet ? NULL : hub_bar_progress, .notice = hub_bar_notice, .ctx = &bar};
 	char *dir = NULL;
 	if (!r->spec.model_dir) {
 		if (!r->quiet)
@@ -249,6 +249,25 @@ static void say_best(const struct run *r)
 	buf_release(&text);
 }
 
+/* The first five runs, as `sweep report` shows them. The sweep is done and recorded: a failure here is not worth a
+ * word. */
+static void say_leaderboard(const struct run *r)
+{
+	struct report report = {0};
+	struct report_options options = {.sweep = r->spec.name, .top = LEADERS_SHOWN};
+	struct err err = {0};
+	if (report_load(&report, r->store, &options, &err) < 0)
+		return;
+	report.db = r->db;
+	report.colour = cli_colour(STDOUT_FILENO);
+	report.width = cli_columns(STDOUT_FILENO);
+	struct buf out = BUF_INIT;
+	report_table(&report, &out);
+	printf("\n%s", out.data ? out.data : "");
+	buf_release(&out);
+	report_release(&report);
+}
+
 static void say_end(const struct run *r)
 {
 	size_t done = r->tally.complete, all = r->plan.n_runs;
@@ -264,6 +283,8 @@ static void say_end(const struct run *r)
 		printf("%s: %zu of %zu runs are done\n", r->spec.name, done, all);
 	buf_release(&took);
 	say_best(r);
+	if (r->plan.n_jobs && done > 1 && !r->quiet)
+		say_leaderboard(r);
 	fflush(stdout);
 	if (r->result.interrupted && done < all) {
 		fprintf(stderr, "interrupted; the same command goes on from here: sweep run %s%s%s", r->file,

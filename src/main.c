@@ -1,7 +1,9 @@
 /* main.c - `sweep`: finds the command, runs it, and turns its error into one sentence and an exit status (cli.h). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -30,9 +32,21 @@ static int unknown_command(const char *word)
 	return complain(&err);
 }
 
+/* Descriptors 0, 1 and 2 must be taken: a database that came to be number 2 would get our messages. */
+static void hold_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct err err = {0};
+	hold_standard_descriptors();
 	if (argc < 2) {
 		cli_print_help(stderr);
 		return 2;

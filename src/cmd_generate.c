@@ -1,0 +1,362 @@
+/* cmd_generate.c - `sweep generate RUN [FILE]`: new tables, decoded with a run's adapter and settings.
+ *
+ * The run's row names model, templates, adapter and parameters; with --adapter and --model they come from a PEFT folder
+ * and from --set instead, and no database is needed. Either way it is one decode job in a temporary folder, worked off
+ * by the same scheduler, executor and runner as a sweep's, so that a text here is the text that a sweep would score.
+ * Nothing is recorded. One text a line goes to stdout, in the order of the tables. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "cli.h"
+#include "exec_local.h"
+#include "hub.h"
+#include "jsonl.h"
+#include "paths.h"
+#include "report.h"
+#include "sched.h"
+#include "store.h"
+#include "store_query.h"
+
+struct generate {
+	const char *db, *adapter, *model; /* of the command line */
+	const char **overrides;
+	size_t n_overrides;
+	int64_t cores;
+	char *dir;        /* temporary */
+	const char *file; /* as the user named it, NULL: standard input */
+	struct job job;
+	struct params params;
+	bool live;
+	struct err failure; /* why the worker failed */
+	bool refused;       /* ... for bad input */
+	char *log_tail;
+};
+
+/* ---- what to decode with ---- */
+
+static int from_run(struct generate *g, const char *text, struct err *err)
+{
+	int64_t id;
+	struct store *store = NULL;
+	struct store_full_run run;
+	if (report_run_id(text, &id, err) < 0 || store_open(&store, g->db, STORE_READ, err) < 0)
+		return -1;
+	int result = store_query_run(store, id, &run, err);
+	if (result == 0) {
+		g->params = run.run.params;
+		g->job.model = run.setup.model_dir ? mem_strdup(run.setup.model_dir) : NULL;
+		g->job.model_name = mem_strdup(run.setup.model ? run.setup.model : "");
+		g->job.prompt = mem_strdup(run.setup.prompt);
+		g->job.target = mem_strdup(run.setup.target);
+		g->job.adapter = run.adapter_dir ? mem_strdup(run.adapter_dir) : NULL;
+		store_full_run_release(&run);
+		if (!g->job.model || !fs_is_dir(g->job.model))
+			result = err_set(err, ERR_INPUT, "run %lld was made with a model that is no longer in %s",
+					 (long long)id, g->job.model ? g->job.model : "place");
+		else if (g->job.adapter && !fs_is_dir(g->job.adapter))
+			result = err_set(err, ERR_INPUT, "run %lld has no adapter yet, or no longer: %s is missing",
+					 (long long)id, g->job.adapter);
+	}
+	store_close(store);
+	return result;
+}
+
+/* A model as the command line or an adapter's config names it: demo, a folder, or one of the Hub's in the cache. */
+static char *find_model(const char *name, struct err *err)
+{
+	if (fs_is_dir(name))
+		return fs_absolute(name);
+	if (strcmp(name, "demo") == 0)
+		return paths_bundled("runner/demo", err);
+	if (!hub_is_id(name)) {
+		err_set(err, ERR_INPUT, "--model: `%s` is no folder, and not the name of a model on the Hub", name);
+		return NULL;
+	}
+	return hub_find(name, NULL, err);
+}
+
+/* What an adapter says of itself: its base model, and how long its prefix is. */
+static int read_adapter_config(struct generate *g, char **base, struct err *err)
+{
+	char *path = fs_join(g->adapter, "adapter_config.json");
+	cJSON *config = json_read_file(path, (size_t)1 << 20, err);
+	int64_t n = 0;
+	int result = config ? json_int(config, "num_virtual_tokens", 1, 1024, &n, err) : -1;
+	if (config && result < 0)
+		err_prefix(err, "%s", path);
+	const char *type, *name;
+	if (result == 0 && json_string(config, "peft_type", &type, err) == 0 && strcmp(type, "PREFIX_TUNING") != 0)
+		result = err_at(err, path, 0, 0, "expected peft_type PREFIX_TUNING, found %.40s", type);
+	struct err none = {0};
+	*base = result == 0 && json_string(config, "base_model_name_or_path", &name, &none) == 0 ? mem_strdup(name)
+												 : NULL;
+	PARAM_I(&g->params, num_virtual_tokens) = n;
+	cJSON_Delete(config);
+	free(path);
+	return result;
+}
+
+static int from_folders(struct generate *g, struct err *err)
+{
+	char *base = NULL;
+	params_default(&g->params);
+	PARAM_I(&g->params, num_virtual_tokens) = 0;
+	if (g->adapter && read_adapter_config(g, &base, err) < 0) {
+		free(base);
+		return -1;
+	}
+	const char *name = g->model ? g->model : base;
+	if (name) {
+		g->job.model = find_model(name, err);
+		g->job.model_name = mem_strdup(name);
+	} else {
+		err_set(err, ERR_USAGE, "which model? %s/adapter_config.json does not say; add --model DIR",
+			g->adapter);
+	}
+	free(base);
+	g->job.prompt = mem_strdup(JOB_DEFAULT_PROMPT);
+	g->job.target = mem_strdup(JOB_DEFAULT_TARGET);
+	g->job.adapter = g->adapter ? fs_absolute(g->adapter) : NULL;
+	return g->job.model ? 0 : -1;
+}
+
+static int override(struct generate *g, const char *text, struct err *err)
+{
+	const char *equals = strchr(text, '=');
+	if (!equals)
+		return err_set(err, ERR_USAGE, "--set: expected key=value, found `%s`", text);
+	char *name = mem_strndup(text, (size_t)(equals - text));
+	int id = params_find(name), result = -1;
+	const char *near = params_nearest(name);
+	if (id < 0)
+		err_set(err, ERR_USAGE, "--set: unknown parameter `%s`%s%s%s", name, near ? "; did you mean `" : "",
+			near ? near : "", near ? "`?" : "");
+	else if (!(param_table[id].stage & PARAM_STAGE_DECODE))
+		err_set(err, ERR_USAGE, "--set: `%s` belongs to training, and the adapter is trained already", name);
+	else
+		result = params_parse(&g->params, id, equals + 1, err);
+	free(name);
+	return result;
+}
+
+/* ---- the tables ---- */
+
+/* Standard input becomes a file, since the job file names one. */
+static int copy_stdin(const char *path, struct err *err)
+{
+	if (isatty(STDIN_FILENO))
+		fprintf(stderr, "tables from the terminal, one a line; Ctrl-D ends\n");
+	FILE *to = fopen(path, "we");
+	if (!to)
+		return err_errno(err, "cannot write %s", path);
+	char block[65536];
+	ssize_t n;
+	while ((n = read(STDIN_FILENO, block, sizeof block)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || fwrite(block, 1, (size_t)n, to) != (size_t)n)
+			break;
+	}
+	int result = n < 0 ? err_errno(err, "cannot read standard input") : 0;
+	if (fclose(to) < 0 && result == 0)
+		result = err_errno(err, "cannot write %s", path);
+	return result;
+}
+
+static int make_job(struct generate *g, struct err *err)
+{
+	struct job *job = &g->job;
+	char *input = g->file ? fs_absolute(g->file) : fs_join(g->dir, "input.txt");
+	job->kind = JOB_DECODE;
+	job->splits = mem_zero(1, sizeof *job->splits);
+	job->n_splits = 1;
+	job->splits[0] = (struct job_split){.name = mem_strdup("input"), .input = input};
+	job->outputs = mem_zero(1, sizeof *job->outputs);
+	job->n_outputs = 1;
+	hash_bytes("generate", 8, job->key);
+	memcpy(job->outputs[0].key, job->key, sizeof job->key);
+	job->outputs[0].dir = fs_join(g->dir, "texts");
+	job->outputs[0].params = g->params;
+	if (!g->file)
+		return copy_stdin(input, err);
+	int fd = open(input, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "cannot open %s", g->file);
+	close(fd);
+	return 0;
+}
+
+/* ---- the work ---- */
+
+static int on_event(void *ctx, size_t job, int worker, const struct event *event, struct err *err)
+{
+	struct generate *g = ctx;
+	(void)job;
+	(void)worker;
+	(void)err;
+	if (event->kind == EVENT_ERROR)
+		g->refused = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
+	if (g->live && event->kind == EVENT_PROGRESS && event->total > 0)
+		fprintf(stderr, "\r%lld/%lld tables\033[K", (long long)event->done, (long long)event->total);
+	return 0;
+}
+
+static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+		    const char *log_tail, struct err *err)
+{
+	struct generate *g = ctx;
+	(void)job;
+	(void)worker;
+	(void)err;
+	if (outcome != SCHED_FAILED)
+		return 0;
+	g->log_tail = log_tail ? mem_strdup(log_tail) : NULL;
+	/* The copy of standard input is nobody's file. */
+	const char *input = g->job.splits[0].input, *found = g->file ? NULL : strstr(reason, input);
+	if (found)
+		err_set(&g->failure, g->refused ? ERR_INPUT : ERR_SYSTEM, "%.*sstandard input%s", (int)(found - reason),
+			reason, found + strlen(input));
+	else
+		err_set(&g->failure, g->refused ? ERR_INPUT : ERR_SYSTEM, "%s", reason);
+	return 0;
+}
+
+/* 0, 130 or -1. */
+static int work(struct generate *g, struct err *err)
+{
+	static const struct sched_listener listener = {.event = on_event, .ended = on_ended};
+	size_t index = 0;
+	struct plan_artifact artifact = {.kind = JOB_DECODE, .split = "input", .dir = g->job.outputs[0].dir};
+	memcpy(artifact.key, g->job.key, sizeof artifact.key);
+	struct plan_job job = {.job = g->job,
+			       .title = (char *)"decode",
+			       .waits_for = PLAN_NONE,
+			       .artifacts = &index,
+			       .n_artifacts = 1};
+	struct plan plan = {.jobs = &job, .n_jobs = 1, .artifacts = &artifact, .n_artifacts = 1};
+	char *runner = paths_runner(err);
+	if (!runner)
+		return -1;
+	int cores = g->cores ? (int)g->cores : exec_local_cores();
+	struct exec_local_options local = {.runner = runner, .dir = g->dir, .workers = 1, .cores = cores};
+	struct executor *executor = exec_local_new(&local, err);
+	free(runner);
+	if (!executor)
+		return -1;
+	struct sched_options options = {.jobs = 1, .cores = cores, .listener = &listener, .ctx = g};
+	struct sched_result result = {0};
+	int status = sched_run(&plan, executor, &options, &result, err);
+	executor->ops->free(executor);
+	if (g->live)
+		fprintf(stderr, "\r\033[K");
+	if (status == 0 && result.failed) {
+		if (!g->refused && g->log_tail)
+			fprintf(stderr, "%s\n", g->log_tail);
+		*err = g->failure;
+		return -1;
+	}
+	return status == 0 && !result.done ? 130 : status;
+}
+
+/* The texts, one a line: line ends inside a text become spaces. */
+static int print_texts(const struct generate *g, struct err *err)
+{
+	char *path = fs_join(g->job.outputs[0].dir, "hypotheses.jsonl");
+	struct buf file = BUF_INIT;
+	struct jsonl_value text = {.name = "text"};
+	int result = buf_read_file(&file, path, (size_t)1 << 32, err);
+	size_t line = 0, column;
+	for (const char *at = file.data, *end = at + file.size; result == 0 && at < end;) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		stop = stop ? stop : end;
+		line++;
+		if (jsonl_parse(at, (size_t)(stop - at), &text, 1, &column) < 0 || text.kind != JSONL_TEXT) {
+			result = err_at(err, path, line, 0, "expected a JSON object with `text`");
+			break;
+		}
+		for (size_t i = 0; i < text.text.size; i++)
+			if (text.text.data[i] == '\n' || text.text.data[i] == '\r')
+				text.text.data[i] = ' ';
+		fwrite(text.text.data, 1, text.text.size, stdout);
+		putchar('\n');
+		at = stop + 1;
+	}
+	jsonl_release(&text, 1);
+	buf_release(&file);
+	free(path);
+	return result;
+}
+
+static int generate(struct generate *g, int n, char **argv, struct err *err)
+{
+	bool folders = g->adapter || g->model;
+	int most = folders ? 1 : 2;
+	if (!folders && n == 0)
+		return err_set(err, ERR_USAGE, "which run? sweep generate RUN [FILE], or --adapter DIR [FILE]");
+	if (n > most)
+		return err_set(err, ERR_USAGE, "one file at a time, found `%s` too", argv[most + 1]);
+	g->file = n == most && strcmp(argv[most], "-") != 0 ? argv[most] : NULL;
+	if ((folders ? from_folders(g, err) : from_run(g, argv[1], err)) < 0)
+		return -1;
+	for (size_t i = 0; i < g->n_overrides; i++)
+		if (override(g, g->overrides[i], err) < 0)
+			return -1;
+	const char *tmp = getenv("TMPDIR");
+	g->dir = mem_printf("%s/sweep-generate.XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
+	if (!mkdtemp(g->dir)) {
+		err_errno(err, "cannot make a folder like %s", g->dir);
+		free(g->dir);
+		g->dir = NULL;
+		return -1;
+	}
+	if (make_job(g, err) < 0)
+		return -1;
+	int status = work(g, err);
+	return status == 0 ? print_texts(g, err) : status;
+}
+
+int cmd_generate(int argc, char **argv, struct err *err)
+{
+	struct generate g = {.db = "results.db"};
+	const struct cli_option options[] = {
+		{.name = "db", .type = CLI_TEXT, .text = &g.db, .help = "where the run is (results.db)"},
+		{.name = "adapter",
+		 .type = CLI_TEXT,
+		 .text = &g.adapter,
+		 .help = "a PEFT adapter folder in the place of a run"},
+		{.name = "model",
+		 .type = CLI_TEXT,
+		 .text = &g.model,
+		 .help = "its model: demo, a folder, a name on the Hub"},
+		{.name = "threads",
+		 .type = CLI_INT,
+		 .number = &g.cores,
+		 .min = 1,
+		 .max = 4096,
+		 .help = "cores to use (all)"},
+		{.name = "set",
+		 .type = CLI_LIST,
+		 .list = &g.overrides,
+		 .n_list = &g.n_overrides,
+		 .help = "a decoding parameter, KEY=VALUE"},
+	};
+	bool helped = false;
+	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
+	int status = n < 0 ? -1 : 0;
+	g.live = isatty(STDERR_FILENO) && cli_colour(STDERR_FILENO);
+	if (n >= 0 && !helped)
+		status = generate(&g, n, argv, err);
+	if (g.dir)
+		fs_remove_tree(g.dir);
+	free(g.dir);
+	free(g.log_tail);
+	job_release(&g.job);
+	free(g.overrides);
+	return status;
+}
