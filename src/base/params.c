@@ -20,8 +20,8 @@ const struct param_info param_table[PARAM_COUNT] = {
 			   .help = help_,                                                                              \
 			   .type = PARAM_TYPE_##type_,                                                                 \
 			   .stage = PARAM_STAGE_##stage_,                                                              \
-			   .min = min_,                                                                                \
-			   .max = max_,                                                                                \
+			   .min = (double)(min_),                                                                      \
+			   .max = (double)(max_),                                                                      \
 			   .min_i = (int64_t)(min_),                                                                   \
 			   .max_i = (int64_t)(max_)},
 #include "params.def"
