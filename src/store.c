@@ -1,11 +1,11 @@
 /* store.c - results.db as a file: opened, locked, committed, closed. What is in it: store_schema.c; what goes into it:
  * store_sweep.c, store_attempt.c and store_artifact.c; what comes out: store_query.c.
  *
- * Durability. What would have to be computed again (artifacts), and what a user was told (failures, sweeps), is
- * committed as with synchronous=FULL: the log is fsynced after the commit and survives a power cut. Rows that only tell
- * what goes on (attempts, losses, digests) are committed as with synchronous=NORMAL: they survive kill -9, cost no
- * fsync, and reach the disk with the next durable commit. SQLite cannot change its setting inside a transaction, so we
- * leave it at NORMAL and sync the log ourselves where FULL would.
+ * Durability. Every commit survives kill -9 (WAL). Against a power cut the log must be fsynced, as synchronous=FULL
+ * does after each commit. That is done here, by worth: sweeps and failures at once; artifacts at once too, but in a
+ * burst at most every SYNC_EVERY_MS, since an fsync may take longer than a small job; attempts, losses and digests with
+ * the next of those. So a power cut can undo the last instants of a burst, and even that costs no work: the artifacts'
+ * folders were fsynced before, and are taken over when the sweep goes on (store_have_artifact).
  *
  * Two locks. SQLite's own keep readers and the writer consistent. <db>.lock, held with flock while a scheduler runs,
  * says that nobody else schedules into this file; it names the holder's pid. It is a file of its own because POSIX
@@ -27,6 +27,8 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+
+#define SYNC_EVERY_MS 25
 
 int store_fail(struct store *s, struct err *err)
 {
@@ -193,25 +195,36 @@ int store_exec(struct store *s, const char *sql, struct err *err)
 	return 0;
 }
 
-int store_begin(struct store *s, bool durable, struct err *err)
+int store_begin(struct store *s, enum store_durable durable, struct err *err)
 {
 	if (store_do(s, err, s->depth == 0 ? "BEGIN IMMEDIATE" : "SAVEPOINT inner", "") < 0)
 		return -1;
-	if (s->depth++ == 0)
-		s->sync = false;
-	s->sync |= durable;
+	s->depth++;
+	if (durable > s->durable)
+		s->durable = durable;
 	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* What synchronous=FULL does after each commit, done after those that are worth it. */
 static int sync_wal(struct store *s, struct err *err)
 {
+	if (s->durable == STORE_LAZY || (s->durable == STORE_SOON && now_ms() - s->synced_ms < SYNC_EVERY_MS))
+		return 0; /* a later commit takes it along */
 	sqlite3_file *wal = NULL;
 	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
 	    !wal->pMethods)
 		return err_set(err, ERR_INTERNAL, "%s: SQLite shows no write-ahead log", s->path);
 	if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) != SQLITE_OK)
 		return err_errno(err, "cannot sync %s-wal", s->path);
+	s->durable = STORE_LAZY;
+	s->synced_ms = now_ms();
 	return 0;
 }
 
@@ -223,7 +236,7 @@ int store_finish(struct store *s, int result, struct err *err)
 		s->view_stale = false;
 	}
 	if (result == 0 && store_do(s, err, outermost ? "COMMIT" : "RELEASE inner", "") == 0)
-		return outermost && s->sync ? sync_wal(s, err) : 0;
+		return outermost ? sync_wal(s, err) : 0;
 	/* A failed COMMIT (disk full) leaves the transaction open; some failures have rolled back already. */
 	if (!sqlite3_get_autocommit(s->db)) {
 		if (outermost)
@@ -236,7 +249,7 @@ int store_finish(struct store *s, int result, struct err *err)
 
 int store_batch_begin(struct store *s, struct err *err)
 {
-	return store_begin(s, false, err); /* durable as soon as something in it is */
+	return store_begin(s, STORE_LAZY, err); /* durable as soon as something in it is */
 }
 
 int store_batch_end(struct store *s, struct err *err)
@@ -383,7 +396,8 @@ static int open_immutable(struct store *s, struct err *err)
 	buf_adds(&uri, "?immutable=1");
 	sqlite3_close(s->db);
 	s->db = NULL;
-	int code = sqlite3_open_v2(uri.data, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+	int code =
+		sqlite3_open_v2(uri.data, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 	buf_release(&uri);
 	free(whole);
 	return code == SQLITE_OK ? 0 : store_fail(s, err);
@@ -391,7 +405,7 @@ static int open_immutable(struct store *s, struct err *err)
 
 static int open_reader(struct store *s, bool *old, struct err *err)
 {
-	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return store_fail(s, err);
 	sqlite3_busy_timeout(s->db, 10000);
 	int code = sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
@@ -405,13 +419,14 @@ static int open_writer(struct store *s, struct err *err)
 {
 	if (take_lock(s, err) < 0)
 		return -1;
-	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK)
 		return store_fail(s, err);
 	sqlite3_busy_timeout(s->db, 30000);
 	if (store_schema_open(s, err) < 0)
 		return -1;
 	/* We hold the scheduler's lock: whatever seems to run was left by one that died. */
-	if (store_begin(s, true, err) < 0)
+	if (store_begin(s, STORE_NOW, err) < 0)
 		return -1;
 	int result = 0;
 	if (store_do(s, err,
@@ -456,6 +471,11 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	if (s->durable != STORE_LAZY) {
+		struct err ignored = {0}; /* closing checkpoints and syncs as well */
+		s->durable = STORE_NOW;
+		sync_wal(s, &ignored);
+	}
 	for (size_t i = 0; i < s->n_statements; i++)
 		sqlite3_finalize(s->statements[i].stmt);
 	sqlite3_finalize(s->insert_run);
@@ -508,7 +528,7 @@ int store_digest_put(struct store *s, const char *path, const char *hex, struct 
 	int64_t id[3];
 	if (!file_identity(path, id))
 		return err_errno(err, "cannot open %s", path);
-	if (store_begin(s, false, err) < 0)
+	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	int result = store_do(s, err,
 			      "INSERT INTO digests(path, size, mtime_ns, inode, sha256) VALUES(?1, ?2, ?3, ?4, ?5) "

@@ -200,17 +200,22 @@ static int add_scores(struct store *s, int64_t artifact, const cJSON *card, cons
 	"LEFT JOIN scores c ON c.artifact_id = x.artifact_id AND c.metric = m.metric "                                 \
 	"WHERE s.id = runs.sweep_id) WHERE " WHERE
 
-int store_rank(struct store *s, int64_t artifact, int64_t sweep, struct err *err)
+int store_rank(struct store *s, enum store_rank of, int64_t id, struct err *err)
 {
-	if (sweep)
-		return store_do(s, err, SET_RANK("sweep_id = ?1"), "i", sweep);
-	return store_do(s, err, SET_RANK("id IN (SELECT run_id FROM run_artifacts WHERE artifact_id = ?1)"), "i",
-			artifact);
+	switch (of) {
+	case STORE_RANK_RUN:
+		return store_do(s, err, SET_RANK("id = ?1"), "i", id);
+	case STORE_RANK_SWEEP:
+		return store_do(s, err, SET_RANK("sweep_id = ?1"), "i", id);
+	default:
+		return store_do(s, err, SET_RANK("id IN (SELECT run_id FROM run_artifacts WHERE artifact_id = ?1)"),
+				"i", id);
+	}
 }
 
 static int complete_runs(struct store *s, int64_t artifact, struct err *err)
 {
-	if (store_rank(s, artifact, 0, err) < 0)
+	if (store_rank(s, STORE_RANK_ARTIFACT, artifact, err) < 0)
 		return -1;
 	return store_do(s, err,
 			"UPDATE runs SET status = 'done', reason = NULL, finished_at = " STORE_TIME
@@ -291,7 +296,7 @@ int store_artifact_done(struct store *s, const char *key, const char *dir, struc
 		err_set(err, ERR_INPUT, "%s/artifact.json: `split` is missing", dir);
 		goto out;
 	}
-	if (store_begin(s, true, err) < 0)
+	if (store_begin(s, STORE_SOON, err) < 0)
 		goto out;
 	if (store_artifact_row(s, key, dir, adapter, split, &id, err) == 0 &&
 	    add_rows(s, id, card, adapter, dir, err) == 0 && (adapter || add_scores(s, id, card, split, err) == 0) &&

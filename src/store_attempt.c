@@ -17,7 +17,7 @@ static int job_id(struct store *s, const char *key, int64_t *id, struct err *err
 
 int store_event(struct store *s, int64_t sweep_id, const char *kind, const char *text, struct err *err)
 {
-	if (store_begin(s, false, err) < 0)
+	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	return store_finish(s,
 			    store_do(s, err,
@@ -37,7 +37,7 @@ static int job_event(struct store *s, int64_t job, const char *kind, const char 
 int store_attempt_begin(struct store *s, const char *job_key, int attempt, int worker, int threads, int64_t pid,
 			int64_t *attempt_id, struct err *err)
 {
-	if (store_begin(s, false, err) < 0)
+	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	int64_t job;
 	int result = 0;
@@ -69,7 +69,7 @@ int store_attempt_end(struct store *s, int64_t attempt_id, enum sched_outcome ou
 					     [SCHED_FAILED] = "failed",
 					     [SCHED_RETRY] = "pending",
 					     [SCHED_STOPPED] = "pending"};
-	if (store_begin(s, false, err) < 0)
+	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	if (reason && !reason[0])
 		reason = NULL;
@@ -100,7 +100,7 @@ out:
 
 int store_loss(struct store *s, const char *adapter_key, const struct event *loss, struct err *err)
 {
-	if (store_begin(s, false, err) < 0)
+	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	int result = store_do(s, err,
 			      "INSERT OR REPLACE INTO losses(adapter_id, step, loss, learning_rate, tokens_per_second) "
@@ -112,7 +112,7 @@ int store_loss(struct store *s, const char *adapter_key, const struct event *los
 
 int store_job_failed(struct store *s, const char *job_key, const char *reason, struct err *err)
 {
-	if (store_begin(s, true, err) < 0)
+	if (store_begin(s, STORE_NOW, err) < 0)
 		return -1;
 	int64_t job;
 	int result = -1;

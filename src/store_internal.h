@@ -21,15 +21,19 @@
 #define STORE_STATEMENTS     96
 #define STORE_TIME           "strftime('%Y-%m-%d %H:%M:%f','now')" /* UTC */
 
+/* What a commit is worth against a power cut (store.c, "Durability"); kill -9 undoes none of them. */
+enum store_durable { STORE_LAZY, STORE_SOON, STORE_NOW };
+
 struct store {
 	sqlite3 *db;
 	char *path;          /* as the user wrote it: for messages */
 	char *dir;           /* absolute folder that holds the file */
 	char *artifacts_dir; /* absolute */
 	enum store_mode mode;
-	int lock_fd;     /* of <db>.lock, held by a writer; else -1 */
-	int depth;       /* open transactions: 0 none, 1 BEGIN, more are savepoints */
-	bool sync;       /* the open transaction holds something that must reach the disk */
+	int lock_fd;                /* of <db>.lock, held by a writer; else -1 */
+	int depth;                  /* open transactions: 0 none, 1 BEGIN, more are savepoints */
+	enum store_durable durable; /* the most that commits since the last fsync asked for */
+	int64_t synced_ms;          /* when that was, by the monotonic clock */
 	bool view_stale; /* a new score column or varying parameter: make the view again at the next commit */
 	struct {
 		const char *sql;
@@ -54,9 +58,8 @@ int store_exec(struct store *s, const char *sql, struct err *err);
 /* Steps and resets. 1: a row is there; 0: done, already reset; -1. */
 int store_step(struct store *s, sqlite3_stmt *q, struct err *err);
 
-/* Nested: the outermost is BEGIN IMMEDIATE, inner ones are savepoints. durable: the commit waits for the disk;
- * otherwise the rows survive a kill -9 but perhaps not a power cut. */
-int store_begin(struct store *s, bool durable, struct err *err);
+/* Nested: the outermost is BEGIN IMMEDIATE, inner ones are savepoints. */
+int store_begin(struct store *s, enum store_durable durable, struct err *err);
 /* Commits when result is 0 (-1 if that fails), else rolls back and returns -1 with err as it was. */
 int store_finish(struct store *s, int result, struct err *err);
 
@@ -79,8 +82,9 @@ bool store_artifact_complete(const char *key, enum job_kind kind, const char *di
 /* The artifact's row, made (pending) when it is new. */
 int store_artifact_row(struct store *s, const char *key, const char *dir, bool adapter, const char *split, int64_t *id,
 		       struct err *err);
-/* Sets score and rank of the runs that show an artifact, or, with a sweep, of all its runs. */
-int store_rank(struct store *s, int64_t artifact, int64_t sweep, struct err *err);
+/* Sets score and rank: of one run, of all runs of a sweep, of the runs that show an artifact. */
+enum store_rank { STORE_RANK_RUN, STORE_RANK_SWEEP, STORE_RANK_ARTIFACT };
+int store_rank(struct store *s, enum store_rank of, int64_t id, struct err *err);
 
 /* store_query.c, for store_query_run.c */
 char *store_get_text(sqlite3_stmt *q, int column);         /* a copy, or NULL */

@@ -344,10 +344,13 @@ int store_schema_open(struct store *s, struct err *err)
 	int64_t version;
 	bool empty;
 	if (look(s, &version, &empty, err) < 0 ||
-	    store_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;", err) < 0)
+	    store_exec(s,
+		       "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+		       "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;",
+		       err) < 0)
 		return -1;
 	for (; version < STORE_VERSION; version++) {
-		if (store_begin(s, true, err) < 0)
+		if (store_begin(s, STORE_NOW, err) < 0)
 			return -1;
 		struct buf sql = BUF_INIT;
 		buf_printf(&sql, "%s PRAGMA user_version=%lld; PRAGMA application_id=%d;", migrations[version],
@@ -358,7 +361,7 @@ int store_schema_open(struct store *s, struct err *err)
 		if (store_finish(s, result, err) < 0)
 			return err_prefix(err, "bringing it to version %lld", (long long)version + 1);
 	}
-	if (store_begin(s, true, err) < 0)
+	if (store_begin(s, STORE_NOW, err) < 0)
 		return -1;
 	int result = add_param_columns(s, err);
 	if (empty)

@@ -54,9 +54,11 @@ static int put_setup(struct store *s, const struct spec *spec, int64_t *id, stru
 
 static int put_sweep(struct store *s, const struct spec *spec, int64_t setup, int64_t *id, struct err *err)
 {
-	int64_t old = 0;
+	int64_t old = 0, same = 1;
+	const char *goal = spec->maximize ? "maximize" : "minimize";
 	int got = store_int(s, err, &old, "SELECT setup_id FROM sweeps WHERE name = ?1", "t", spec->name);
-	if (got < 0)
+	if (got < 0 || store_int(s, err, &same, "SELECT metric = ?2 AND goal = ?3 FROM sweeps WHERE name = ?1", "ttt",
+				 spec->name, spec->metric, goal) < 0)
 		return -1;
 	if (store_int(s, err, id,
 		      "INSERT INTO sweeps(name, path, text, setup_id, method, metric, goal, status, created_at, "
@@ -67,8 +69,9 @@ static int put_sweep(struct store *s, const struct spec *spec, int64_t setup, in
 		      "goal = excluded.goal, status = 'running', started_at = excluded.started_at, finished_at = NULL "
 		      "RETURNING id",
 		      "tttittt", spec->name, spec->path, spec->text, setup,
-		      spec->method == SPEC_RANDOM ? "random" : "grid", spec->metric,
-		      spec->maximize ? "maximize" : "minimize") < 0)
+		      spec->method == SPEC_RANDOM ? "random" : "grid", spec->metric, goal) < 0)
+		return -1;
+	if (!same && store_rank(s, STORE_RANK_SWEEP, *id, err) < 0) /* ordered by another metric now */
 		return -1;
 	if (got && old != setup &&
 	    store_event(s, *id, "changed", "the model, the training data or the templates are others than before",
@@ -85,7 +88,7 @@ static int put_splits(struct store *s, const struct spec *spec, int64_t sweep, i
 	for (size_t i = 0; i < spec->n_splits; i++) {
 		const struct spec_split *split = &spec->splits[i];
 		struct err unreadable = {0};
-		if (store_begin(s, true, err) < 0)
+		if (store_begin(s, STORE_NOW, err) < 0)
 			return -1;
 		int result = store_dataset(s, split, &datasets[i], &unreadable);
 		if (store_finish(s, result, &unreadable) < 0) {
@@ -180,6 +183,17 @@ static int put_artifacts(struct store *s, const struct spec *spec, const struct 
 			size_t split = split_index(spec, a->split);
 			buf_clear(&params);
 			params_key(&a->params, adapter ? PARAM_STAGE_TRAIN : PARAM_STAGE_DECODE, &params);
+			int64_t dataset = adapter || split == PLAN_NONE ? 0 : datasets[split];
+			int64_t made_with = a->adapter == PLAN_NONE ? 0 : ids[a->adapter];
+			int same = !a->have ? 0
+					    : store_int(s, err, &ids[i],
+							"SELECT id FROM artifacts WHERE key = ?1 AND state = 'done' "
+							"AND setup_id = ?2 AND dataset_id IS ?3 AND adapter_id IS ?4",
+							"ti00", a->key, setup, dataset, made_with);
+			if (same) { /* the usual thing when a sweep goes on: nothing to write */
+				result = same < 0 ? -1 : 0;
+				continue;
+			}
 			result =
 				store_artifact_row(s, a->key, a->dir, adapter, adapter ? NULL : a->split, &ids[i], err);
 			if (result == 0)
@@ -187,9 +201,7 @@ static int put_artifacts(struct store *s, const struct spec *spec, const struct 
 						  "UPDATE artifacts SET params = ?2, setup_id = ?3, dataset_id = ?4, "
 						  "adapter_id = ?5, "
 						  "job_id = coalesce(?6, job_id), state = ?7 WHERE id = ?1",
-						  "iti000t", ids[i], params.data, setup,
-						  adapter || split == PLAN_NONE ? (int64_t)0 : datasets[split],
-						  a->adapter == PLAN_NONE ? (int64_t)0 : ids[a->adapter],
+						  "iti000t", ids[i], params.data, setup, dataset, made_with,
 						  a->have || a->job == PLAN_NONE ? (int64_t)0 : jobs[a->job],
 						  a->have ? "done" : "pending");
 		}
@@ -251,32 +263,71 @@ static void run_key(const struct params *params, char hex[HASH_HEX])
 	buf_release(&text);
 }
 
-static int put_run(struct store *s, const struct plan_run *run, const struct plan *plan, int64_t sweep, int64_t setup,
-		   const int64_t *artifacts, struct err *err)
+/* 1 when the run's row and what it points to are as this plan has them: nothing to write. */
+static int run_is_same(struct store *s, const struct plan_run *run, const struct plan *plan, const char *key,
+		       const char *status, int64_t sweep, int64_t setup, const int64_t *artifacts, struct err *err)
+{
+	int64_t id, found, n = 0;
+	int same = store_int(s, err, &id,
+			     "SELECT id FROM runs WHERE sweep_id = ?1 AND key = ?2 AND status = ?3 AND label IS ?4 "
+			     "AND adapter_id IS ?5 AND setup_id = ?6",
+			     "ittt0i", sweep, key, status, run->label,
+			     run->adapter == PLAN_NONE ? (int64_t)0 : artifacts[run->adapter], setup);
+	for (size_t i = 0; i < plan->n_splits && same > 0; i++) {
+		if (run->artifacts[i] == PLAN_NONE)
+			continue;
+		same = store_int(s, err, &found,
+				 "SELECT artifact_id FROM run_artifacts WHERE run_id = ?1 AND split = ?2", "it", id,
+				 plan->artifacts[run->artifacts[i]].split);
+		if (same > 0 && found != artifacts[run->artifacts[i]])
+			same = 0;
+		n++;
+	}
+	if (same > 0)
+		same = store_int(s, err, &found, "SELECT count(*) FROM run_artifacts WHERE run_id = ?1", "i", id);
+	return same <= 0 ? same : found == n;
+}
+
+static int write_run(struct store *s, const struct plan_run *run, const char *key, const char *status, int64_t sweep,
+		     int64_t setup, int64_t adapter, int64_t *id, struct err *err)
 {
 	sqlite3_stmt *q = s->insert_run;
-	char key[HASH_HEX];
-	bool done = true;
-	for (size_t i = 0; i < plan->n_splits; i++)
-		done &= run->artifacts[i] == PLAN_NONE || plan->artifacts[run->artifacts[i]].have;
-	run_key(&run->params, key);
 	sqlite3_reset(q);
 	sqlite3_clear_bindings(q);
 	sqlite3_bind_int64(q, RUN_SWEEP, sweep);
 	sqlite3_bind_text(q, RUN_KEY, key, -1, SQLITE_TRANSIENT);
 	if (run->label)
 		sqlite3_bind_text(q, RUN_LABEL, run->label, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_text(q, RUN_STATUS, done ? "done" : "pending", -1, SQLITE_STATIC);
-	if (run->adapter != PLAN_NONE)
-		sqlite3_bind_int64(q, RUN_ADAPTER, artifacts[run->adapter]);
+	sqlite3_bind_text(q, RUN_STATUS, status, -1, SQLITE_TRANSIENT);
+	if (adapter)
+		sqlite3_bind_int64(q, RUN_ADAPTER, adapter);
 	sqlite3_bind_int64(q, RUN_SETUP, setup);
-	for (int id = 0; id < PARAM_COUNT; id++)
-		bind_param(q, RUN_PARAMS + id, id, run->params.v[id]);
+	for (int i = 0; i < PARAM_COUNT; i++)
+		bind_param(q, RUN_PARAMS + i, i, run->params.v[i]);
 	int got = store_step(s, q, err);
-	int64_t id = got > 0 ? sqlite3_column_int64(q, 0) : 0;
-	if (got > 0)
+	if (got > 0) {
+		*id = sqlite3_column_int64(q, 0);
 		got = store_step(s, q, err);
-	if (got < 0 || store_do(s, err, "DELETE FROM run_artifacts WHERE run_id = ?1", "i", id) < 0)
+	}
+	return got;
+}
+
+static int put_run(struct store *s, const struct plan_run *run, const struct plan *plan, int64_t sweep, int64_t setup,
+		   const int64_t *artifacts, struct err *err)
+{
+	char key[HASH_HEX];
+	int64_t id = 0;
+	bool done = true;
+	for (size_t i = 0; i < plan->n_splits; i++)
+		done &= run->artifacts[i] == PLAN_NONE || plan->artifacts[run->artifacts[i]].have;
+	const char *status = done ? "done" : "pending";
+	run_key(&run->params, key);
+	int same = run_is_same(s, run, plan, key, status, sweep, setup, artifacts, err);
+	if (same)
+		return same < 0 ? -1 : 0;
+	if (write_run(s, run, key, status, sweep, setup,
+		      run->adapter == PLAN_NONE ? (int64_t)0 : artifacts[run->adapter], &id, err) < 0 ||
+	    store_do(s, err, "DELETE FROM run_artifacts WHERE run_id = ?1", "i", id) < 0)
 		return -1;
 	for (size_t i = 0; i < plan->n_splits; i++)
 		if (run->artifacts[i] != PLAN_NONE &&
@@ -284,7 +335,7 @@ static int put_run(struct store *s, const struct plan_run *run, const struct pla
 			     "INSERT OR REPLACE INTO run_artifacts(run_id, split, artifact_id) VALUES(?1, ?2, ?3)",
 			     "iti", id, plan->artifacts[run->artifacts[i]].split, artifacts[run->artifacts[i]]) < 0)
 			return -1;
-	return 0;
+	return store_rank(s, STORE_RANK_RUN, id, err);
 }
 
 static int put_runs(struct store *s, const struct plan *plan, int64_t sweep, int64_t setup, const int64_t *artifacts,
@@ -308,14 +359,14 @@ int store_begin_sweep(struct store *s, const struct spec *spec, const struct pla
 	int64_t *datasets = mem_zero(spec->n_splits, sizeof *datasets);
 	int64_t *jobs = mem_zero(plan->n_jobs, sizeof *jobs);
 	int64_t *artifacts = mem_zero(plan->n_artifacts, sizeof *artifacts);
-	int result = store_begin(s, true, err);
+	int result = store_begin(s, STORE_NOW, err);
 	if (result < 0)
 		goto out;
 	if (put_setup(s, spec, &setup, err) < 0 || put_sweep(s, spec, setup, sweep_id, err) < 0 ||
 	    put_splits(s, spec, *sweep_id, datasets, err) < 0 || put_expected(s, spec, *sweep_id, err) < 0 ||
 	    put_jobs(s, plan, *sweep_id, jobs, err) < 0 ||
 	    put_artifacts(s, spec, plan, setup, datasets, jobs, artifacts, err) < 0 ||
-	    put_runs(s, plan, *sweep_id, setup, artifacts, err) < 0 || store_rank(s, 0, *sweep_id, err) < 0)
+	    put_runs(s, plan, *sweep_id, setup, artifacts, err) < 0)
 		result = -1;
 	s->view_stale = true;
 	result = store_finish(s, result, err);
@@ -329,7 +380,7 @@ out:
 int store_end_sweep(struct store *s, int64_t sweep_id, bool interrupted, struct err *err)
 {
 	int64_t failed = 0, pending = 0;
-	if (store_begin(s, true, err) < 0)
+	if (store_begin(s, STORE_NOW, err) < 0)
 		return -1;
 	int result = -1;
 	if (store_int(s, err, &failed, "SELECT EXISTS(SELECT 1 FROM runs WHERE sweep_id = ?1 AND status = 'failed')",
