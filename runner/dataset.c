@@ -32,6 +32,11 @@ struct lines {
 static int lines_open(struct lines *l, const char *path, size_t limit, struct err *err)
 {
 	*l = (struct lines){.path = path};
+	struct stat info;
+	if (stat(path, &info) < 0)
+		return err_errno(err, "cannot open %s", path);
+	if (!S_ISREG(info.st_mode))
+		return err_at(err, path, 0, 0, "expected a plain file");
 	errno = 0;
 	gzFile file = gzopen(path, "rbe");
 	if (!file)
@@ -229,15 +234,19 @@ void dataset_release_train(struct dataset_train *train)
 	*train = (struct dataset_train){0};
 }
 
-/* All tables of an input file; *total counts those behind the limit too. */
-static int load_tables(struct dataset_eval *eval, const char *path, size_t limit, size_t *total, struct err *err)
+/* All tables of an input file in order, those behind the limit too. */
+struct tables {
+	char **text;
+	size_t n, room;
+	char **sorted; /* the same texts by strcmp, while references are read */
+};
+
+static int load_tables(struct tables *tables, const char *path, struct err *err)
 {
 	struct lines l;
 	if (lines_open(&l, path, 0, err) < 0)
 		return -1;
-	size_t room = 0;
 	int more;
-	*total = 0;
 	while ((more = lines_next(&l, err)) > 0) {
 		if (blank(l.line, l.n))
 			continue;
@@ -246,55 +255,79 @@ static int load_tables(struct dataset_eval *eval, const char *path, size_t limit
 				      "looks like `id||table||text`, a line of references; expected a table");
 			break;
 		}
-		if (limit == 0 || *total < limit) {
-			MEM_PUSH_ROOM(eval->inputs, eval->n, room);
-			eval->inputs[eval->n++] = (struct dataset_input){.table = mem_strndup(l.line, l.n)};
-		}
-		++*total;
+		MEM_PUSH_ROOM(tables->text, tables->n, tables->room);
+		tables->text[tables->n++] = mem_strndup(l.line, l.n);
 	}
 	lines_close(&l);
-	if (more == 0 && *total == 0)
+	if (more == 0 && tables->n == 0)
 		more = err_at(err, path, 0, 0, "there is no table in the file");
 	return more;
 }
 
-/* Equal but for white space at either end. */
-static bool same_table(const char *table, const char *text, size_t n)
+static bool edge(char c)
 {
-	size_t m = strlen(table);
-	while (n && (text[n - 1] == ' ' || text[n - 1] == '\t'))
-		n--;
-	while (m && (table[m - 1] == ' ' || table[m - 1] == '\t'))
-		m--;
-	while (n && (*text == ' ' || *text == '\t')) {
-		text++;
-		n--;
-	}
-	while (m && (*table == ' ' || *table == '\t')) {
-		table++;
-		m--;
-	}
-	return n == m && memcmp(table, text, n) == 0;
+	return c == ' ' || c == '\t';
 }
 
-static int add_reference(struct dataset_eval *eval, const struct lines *l, size_t total, struct err *err)
+/* strcmp of two tables, of which white space at either end does not count. */
+static int compare_tables(const char *a, size_t n, const char *b, size_t m)
+{
+	for (; n && edge(a[n - 1]); n--)
+		;
+	for (; m && edge(b[m - 1]); m--)
+		;
+	for (; n && edge(*a); n--)
+		a++;
+	for (; m && edge(*b); m--)
+		b++;
+	int order = memcmp(a, b, n < m ? n : m);
+	return order ? order : (n > m) - (n < m);
+}
+
+static int compare_sorted(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	return compare_tables(x, strlen(x), y, strlen(y));
+}
+
+static bool is_a_table(const struct tables *tables, const char *text, size_t n)
+{
+	size_t low = 0, high = tables->n;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = compare_tables(text, n, tables->sorted[middle], strlen(tables->sorted[middle]));
+		if (order == 0)
+			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return false;
+}
+
+static int add_reference(struct dataset_eval *eval, const struct tables *tables, const struct lines *l, struct err *err)
 {
 	size_t first = find_bars(l->line, l->n, 0), second = first < l->n ? find_bars(l->line, l->n, first + 2) : l->n;
 	if (!starts_with_id(l->line, l->n) || second == l->n)
 		return err_at(err, l->path, l->number, 0, "expected `id||table||text`");
-	size_t id = 0;
+	size_t id = 0, n_table = second - first - 2;
+	const char *table = l->line + first + 2;
 	for (size_t i = 0; i < first; i++)
 		id = id > (size_t)1 << 40 ? id : 10 * id + (size_t)(l->line[i] - '0');
-	if (id >= total)
+	if (id >= tables->n)
 		return err_at(err, l->path, l->number, 0,
 			      "the reference is for input %.*s, but there are only %zu inputs (from 0)",
-			      (int)(first < 20 ? first : 20), l->line, total);
+			      (int)(first < 20 ? first : 20), l->line, tables->n);
+	bool same = compare_tables(table, n_table, tables->text[id], strlen(tables->text[id])) == 0;
+	if (!same && !is_a_table(tables, table, n_table))
+		return err_at(err, l->path, l->number, 0,
+			      "the table of reference %zu is not input %zu (`%.100s`), nor any other", id, id,
+			      tables->text[id]);
 	if (id >= eval->n)
 		return 0; /* behind the limit */
+	eval->n_elsewhere += !same;
 	struct dataset_input *input = &eval->inputs[id];
-	if (!same_table(input->table, l->line + first + 2, second - first - 2))
-		return err_at(err, l->path, l->number, 0, "the table of reference %zu is not input %zu (`%.100s`)", id,
-			      id, input->table);
 	size_t n = input->n_references;
 	if ((n & (n - 1)) == 0) /* room doubles at powers of two */
 		input->references = mem_grow(input->references, n ? 2 * n : 1, sizeof *input->references);
@@ -302,17 +335,20 @@ static int add_reference(struct dataset_eval *eval, const struct lines *l, size_
 	return 0;
 }
 
-static int load_references(struct dataset_eval *eval, const char *path, const char *input, size_t total,
+static int load_references(struct dataset_eval *eval, struct tables *tables, const char *path, const char *input,
 			   struct err *err)
 {
 	struct lines l;
 	if (lines_open(&l, path, 0, err) < 0)
 		return -1;
 	int more;
+	tables->sorted = mem_array(tables->n, sizeof *tables->sorted);
+	memcpy(tables->sorted, tables->text, tables->n * sizeof *tables->sorted);
+	qsort(tables->sorted, tables->n, sizeof *tables->sorted, compare_sorted);
 	while ((more = lines_next(&l, err)) > 0) {
 		if (blank(l.line, l.n))
 			continue;
-		if (add_reference(eval, &l, total, err) < 0) {
+		if (add_reference(eval, tables, &l, err) < 0) {
 			more = -1;
 			break;
 		}
@@ -321,7 +357,7 @@ static int load_references(struct dataset_eval *eval, const char *path, const ch
 	for (size_t i = 0; more == 0 && i < eval->n; i++)
 		if (eval->inputs[i].n_references == 0)
 			more = err_at(err, path, 0, 0, "no reference for input %zu of %s (`%.100s`)", i, input,
-				      eval->inputs[i].table);
+				      tables->text[i]);
 	return more;
 }
 
@@ -329,10 +365,22 @@ int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *
 		      struct tokenizer *tok, const struct dataset_template *tmpl, struct err *err)
 {
 	*eval = (struct dataset_eval){0};
-	size_t total;
-	int result = load_tables(eval, input, limit, &total, err);
-	if (result == 0 && references)
-		result = load_references(eval, references, input, total, err);
+	struct tables tables = {0};
+	int result = load_tables(&tables, input, err);
+	if (result == 0) {
+		eval->n = limit && limit < tables.n ? limit : tables.n;
+		eval->inputs = mem_zero(eval->n, sizeof *eval->inputs);
+		if (references)
+			result = load_references(eval, &tables, references, input, err);
+	}
+	for (size_t i = 0; i < tables.n; i++) {
+		if (i < eval->n)
+			eval->inputs[i].table = tables.text[i];
+		else
+			free(tables.text[i]);
+	}
+	free(tables.text);
+	free(tables.sorted);
 	struct buf scratch = BUF_INIT;
 	for (size_t i = 0; result == 0 && i < eval->n; i++) {
 		struct dataset_input *in = &eval->inputs[i];
