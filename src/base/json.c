@@ -78,8 +78,8 @@ void json_format_double(double value, struct buf *out)
 	char text[32];
 	for (int digits = 1; digits <= 17; digits++) {
 		snprintf(text, sizeof text, "%.*g", digits, value);
-		if (strtod(text, NULL) == value)
-			break;
+		if (strtod(text, NULL) == value && (!strstr(text, "e+") || fabs(value) >= 1e16))
+			break; /* 50 rather than 5e+01 */
 	}
 	buf_adds(out, text);
 }
