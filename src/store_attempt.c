@@ -51,12 +51,14 @@ int store_attempt_begin(struct store *s, const char *job_key, int attempt, int w
 	return store_finish(s, result, err);
 }
 
-/* The time an attempt took belongs to what its job made: an adapter has all of it, hypotheses an equal share. */
+/* The time an attempt took belongs to what its job made: an adapter has all of it, hypotheses a share by their number.
+ */
 static int share_seconds(struct store *s, int64_t job, int64_t attempt, struct err *err)
 {
 	return store_do(s, err,
-			"UPDATE artifacts SET seconds = (SELECT seconds FROM attempts WHERE id = ?2) / "
-			"(SELECT count(*) FROM artifacts WHERE job_id = ?1) WHERE job_id = ?1 AND state = 'done'",
+			"UPDATE artifacts SET seconds = round((SELECT seconds FROM attempts WHERE id = ?2) * "
+			"max(1, coalesce(count, 1)) / (SELECT sum(max(1, coalesce(b.count, 1))) FROM artifacts b "
+			"WHERE b.job_id = ?1 AND b.state = 'done'), 3) WHERE job_id = ?1 AND state = 'done'",
 			"ii", job, attempt);
 }
 
@@ -79,7 +81,7 @@ int store_attempt_end(struct store *s, int64_t attempt_id, enum sched_outcome ou
 	int result = -1;
 	int got = store_int(s, err, &job,
 			    "UPDATE attempts SET outcome = ?2, reason = ?3, log_tail = ?4, ended_at = " STORE_TIME
-			    ", seconds = coalesce(?5, round((julianday('now') - julianday(started_at)) * 86400, 3)), "
+			    ", seconds = round(coalesce(?5, (julianday('now') - julianday(started_at)) * 86400), 3), "
 			    "tokens_per_second = ?6, peak_rss_kb = ?7 WHERE id = ?1 RETURNING job_id",
 			    "itttdd0", attempt_id, outcomes[outcome], reason, log_tail, seconds, speed, rss);
 	if (got == 0)

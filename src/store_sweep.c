@@ -146,10 +146,6 @@ static int put_jobs(struct store *s, const struct plan *plan, int64_t sweep, int
 	if (store_do(s, err, "UPDATE jobs SET state = 'dropped' WHERE sweep_id = ?1 AND state IN ('pending', 'failed')",
 		     "i", sweep) < 0)
 		return -1;
-	int64_t check;
-	if (plan->n_jobs && plan->check.key[0] &&
-	    put_job(s, &plan->check, "check model and data", "goes before everything", 0, 0, sweep, &check, err) < 0)
-		return -1;
 	for (size_t i = 0; i < plan->n_jobs; i++) {
 		const struct plan_job *job = &plan->jobs[i];
 		int64_t before = job->waits_for == PLAN_NONE ? 0 : ids[job->waits_for];
@@ -379,20 +375,25 @@ out:
 
 int store_end_sweep(struct store *s, int64_t sweep_id, bool interrupted, struct err *err)
 {
-	int64_t failed = 0, pending = 0;
+	int64_t done = 0, failed = 0, pending = 0;
 	if (store_begin(s, STORE_NOW, err) < 0)
 		return -1;
 	int result = -1;
-	if (store_int(s, err, &failed, "SELECT EXISTS(SELECT 1 FROM runs WHERE sweep_id = ?1 AND status = 'failed')",
-		      "i", sweep_id) < 0 ||
-	    store_int(s, err, &pending, "SELECT EXISTS(SELECT 1 FROM runs WHERE sweep_id = ?1 AND status = 'pending')",
-		      "i", sweep_id) < 0)
+	if (store_int(s, err, &done, "SELECT count(*) FROM runs WHERE sweep_id = ?1 AND status = 'done'", "i",
+		      sweep_id) < 0 ||
+	    store_int(s, err, &failed, "SELECT count(*) FROM runs WHERE sweep_id = ?1 AND status = 'failed'", "i",
+		      sweep_id) < 0 ||
+	    store_int(s, err, &pending, "SELECT count(*) FROM runs WHERE sweep_id = ?1 AND status = 'pending'", "i",
+		      sweep_id) < 0)
 		goto out;
 	const char *status = interrupted || pending ? "interrupted" : failed ? "failed" : "done";
 	if (store_do(s, err, "UPDATE sweeps SET status = ?2, finished_at = " STORE_TIME " WHERE id = ?1", "it",
 		     sweep_id, status) < 0)
 		goto out;
-	result = store_event(s, sweep_id, status, "", err);
+	char text[100];
+	snprintf(text, sizeof text, "%lld runs done, %lld failed, %lld not finished", (long long)done,
+		 (long long)failed, (long long)pending);
+	result = store_event(s, sweep_id, status, text, err);
 	s->view_stale = true;
 out:
 	return store_finish(s, result, err);
