@@ -267,6 +267,9 @@ static void test_base_model(void **state)
 	assert_non_null(strstr(m.err.text, "dataset.train is missing"));
 	assert_int_equal(m.err.kind, ERR_INPUT);
 	release(&m);
+	build(&m, HEAD "parameters: {num_virtual_tokens: 0}\n", NULL);
+	assert_null(m.plan.check.train); /* nothing to look at there */
+	release(&m);
 	assert_int_equal(try_plan(&m, "model: distilgpt2\nparameters: {num_beams: 1}\n", NULL), -1);
 	assert_non_null(strstr(m.err.text, "run `sweep fetch distilgpt2` first"));
 	release(&m);

@@ -80,6 +80,7 @@ static void test_alias_and_merge(void **state)
 	assert_string_equal(yaml_get(y, "a")->text, "1");
 	assert_string_equal(yaml_get(y, "b")->text, "3"); /* its own wins */
 	assert_null(yaml_get(y, "<<"));
+	assert_int_equal(y->n, 3);
 	assert_string_equal(yaml_get(z, "a")->text, "9"); /* the first of the list wins */
 	assert_string_equal(yaml_get(z, "b")->text, "2");
 	assert_ptr_equal(yaml_get(doc.root, "l")->items[0], yaml_get(doc.root, "x"));
