@@ -14,20 +14,18 @@
 #include "base/mem.h"
 
 const struct cli_command cli_commands[] = {
-	{"run", cmd_run, "run FILE [--db FILE] [--jobs N] [--dry-run] [--explain] [--set KEY=VALUE]...",
-	 "work a sweep file off: train, decode, score, keep"},
-	{"report", cmd_report,
-	 "report [--db FILE] [--best] [--sweep NAME] [--top N] [--metric M] [--format F] [-o FILE]",
-	 "which setting is best: a table, CSV, JSON or Markdown"},
-	{"show", cmd_show, "show RUN [--db FILE]", "one run: parameters, scores, timings, attempts, sample outputs"},
-	{"compare", cmd_compare, "compare RUN RUN [--db FILE]",
+	{"run", cmd_run, "run FILE [OPTIONS]", "work a sweep file off: train, decode, score, keep"},
+	{"report", cmd_report, "report [OPTIONS]", "which setting is best: a table, CSV, JSON, Markdown or HTML"},
+	{"show", cmd_show, "show RUN [OPTIONS]", "one run: parameters, scores, timings, attempts, sample outputs"},
+	{"compare", cmd_compare, "compare RUN RUN [OPTIONS]",
 	 "is one run better: paired bootstrap, outputs side by side"},
-	{"status", cmd_status, "status [--db FILE]", "what runs now, what waits, what failed and why"},
-	{"fetch", cmd_fetch, "fetch NAME", "a model or dataset from the Hub into the standard Hugging Face cache"},
-	{"score", cmd_score, "score REFERENCES HYPOTHESES [--format F]",
+	{"status", cmd_status, "status [OPTIONS]", "what runs now, what waits, what failed and why"},
+	{"fetch", cmd_fetch, "fetch NAME [OPTIONS]",
+	 "a model or dataset from the Hub into the standard Hugging Face cache"},
+	{"score", cmd_score, "score REFERENCES... HYPOTHESES [OPTIONS]",
 	 "BLEU of any file, the same numbers as sacrebleu"},
-	{"generate", cmd_generate, "generate RUN [FILE] [--db FILE]", "decode new inputs with a run's adapter"},
-	{"params", cmd_params, "params [--format table|json|markdown]", "every hyperparameter: values, default, stage"},
+	{"generate", cmd_generate, "generate RUN [FILE] [OPTIONS]", "decode new inputs with a run's adapter"},
+	{"params", cmd_params, "params [OPTIONS]", "every hyperparameter: values, default, stage"},
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
