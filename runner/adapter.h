@@ -26,6 +26,6 @@ int adapter_load(struct adapter *adapter, const char *dir, const struct model *m
 void adapter_release(struct adapter *adapter);
 /* Writes adapter_config.json, adapter_model.safetensors and README.md into a folder that is being made. */
 int adapter_write(struct fs_dir *dir, const float *table, size_t n_virtual, const struct model *model,
-                  const char *base_model_name, size_t encoder_hidden_size, bool prefix_projection, struct err *err);
+		  const char *base_model_name, size_t encoder_hidden_size, bool prefix_projection, struct err *err);
 
 #endif

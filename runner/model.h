@@ -16,26 +16,26 @@
 #include "base/err.h"
 
 struct model_layer {
-	const float *ln1_gain, *ln1_bias;   /* [D] */
-	const float *attn_w, *attn_b;       /* [D, 3D], [3D]: columns Q | K | V, each head-major */
-	const float *proj_w, *proj_b;       /* [D, D], [D] */
-	const float *ln2_gain, *ln2_bias;   /* [D] */
-	const float *fc_w, *fc_b;           /* [D, F], [F] */
-	const float *out_w, *out_b;         /* [F, D], [D] */
+	const float *ln1_gain, *ln1_bias; /* [D] */
+	const float *attn_w, *attn_b;     /* [D, 3D], [3D]: columns Q | K | V, each head-major */
+	const float *proj_w, *proj_b;     /* [D, D], [D] */
+	const float *ln2_gain, *ln2_bias; /* [D] */
+	const float *fc_w, *fc_b;         /* [D, F], [F] */
+	const float *out_w, *out_b;       /* [F, D], [D] */
 };
 
 struct model {
 	size_t n_layer, n_head, n_embd /* D */, n_inner /* F, 4D by default */, n_positions, n_vocab /* V */;
-	size_t head_size;                   /* D / n_head */
+	size_t head_size; /* D / n_head */
 	float layer_norm_epsilon;
 	double embd_pdrop, attn_pdrop, resid_pdrop;
 	int32_t eos_token_id;
-	const float *wte;                   /* [V, D] */
-	const float *wpe;                   /* [n_positions, D] */
-	const float *lnf_gain, *lnf_bias;   /* [D] */
-	const float *lm_head;               /* [V, D]; wte when tied */
-	struct model_layer *layers;         /* [n_layer] */
-	void *owned;                        /* model.c's: the mapping and widened copies */
+	const float *wte;                 /* [V, D] */
+	const float *wpe;                 /* [n_positions, D] */
+	const float *lnf_gain, *lnf_bias; /* [D] */
+	const float *lm_head;             /* [V, D]; wte when tied */
+	struct model_layer *layers;       /* [n_layer] */
+	void *owned;                      /* model.c's: the mapping and widened copies */
 };
 
 /* Reads config.json, generation_config.json (eos only, optional) and model.safetensors of a folder. Refuses another
