@@ -70,10 +70,10 @@ int cmd_fetch(int argc, char **argv, struct err *err)
 				  .ctx = &bar};
 	char *dir;
 	if (fetch(name, dataset || pinned, &how, &dir, err) < 0) {
-		if (!interrupted)
+		if (!interrupted && err->kind != ERR_SYSTEM)
 			return -1;
 		fprintf(stderr, "sweep: %s\n", err->text);
-		return 130;
+		return interrupted ? 130 : 1; /* the network, the disk: not the user's mistake */
 	}
 	printf("%s\n", dir);
 	free(dir);

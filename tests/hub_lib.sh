@@ -1,6 +1,6 @@
 # hub_lib.sh - sourced after lib.sh by tests that need a Hub: tests/fake_hub.py on 127.0.0.1, and a cache of our own.
 #
-#     hub_start --repo distilgpt2="$SOURCE_DIR/runner/demo"
+#     hub_start --repo distilgpt2="$DEMO"            a copy of runner/demo
 #     rules '[{"method": "GET", "path": "cdn", "do": "break", "bytes": 1000, "times": 1}]'
 #     run "$SWEEP" fetch distilgpt2; check [ "$(asked GET cdn)" -eq 2 ]
 #     hub_stop     (also at exit)
@@ -37,3 +37,5 @@ for name in $(env | grep -oE '^(HF_|HUGGING|TRANSFORMERS_|PYTORCH_|XDG_CACHE|SWE
 done
 export no_proxy='*' HOME="$WORK/home" HF_HOME="$WORK/hf" LC_ALL=C
 mkdir -p "$HOME"
+DEMO="$WORK/demo"
+cp -r "$SOURCE_DIR/runner/demo" "$DEMO"

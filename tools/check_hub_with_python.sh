@@ -16,7 +16,6 @@ set +eu
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
 export HF_HUB_DISABLE_TELEMETRY=1 TRANSFORMERS_NO_ADVISORY_WARNINGS=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_XET=1
-DEMO="$SOURCE_DIR/runner/demo"
 say() { printf '%-78s %s\n' "$1" "$([ "$BAD" -eq "${seen:-0}" ] && echo ok || echo FAILED)"; seen=$BAD; }
 python() { run "$PYTHON" -c "$1"; expect_status 0; }
 

@@ -3,7 +3,6 @@
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
 
-DEMO="$SOURCE_DIR/runner/demo"
 mkdir -p two && cp "$DEMO"/config.json "$DEMO"/tokenizer.json two/ && echo '{}' >two/model.safetensors.index.json
 mkdir -p bin && cp "$DEMO"/config.json "$DEMO"/tokenizer.json bin/ && echo x >bin/pytorch_model.bin
 mkdir -p mute && cp "$DEMO"/config.json "$DEMO"/model.safetensors mute/

@@ -3,7 +3,7 @@
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
 
-hub_start --repo m="$SOURCE_DIR/runner/demo"
+hub_start --repo m="$DEMO"
 SLOW='[{"method": "GET", "path": "cdn", "do": "slow", "rate": 4000000}]'
 # terminal COLUMNS COMMAND...: runs it with stderr on a terminal of that width; what it drew is on stdout
 cat >terminal.py <<'P'

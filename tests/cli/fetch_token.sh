@@ -3,7 +3,6 @@
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
 
-DEMO="$SOURCE_DIR/runner/demo"
 hub_start --repo me/private="$DEMO" --rename old=me/private --files /e2e="$DEMO"
 # every request to 127.0.0.1 has the token, none to localhost (the CDN of this Hub) has one
 kept_home() {
@@ -36,9 +35,14 @@ fresh '[{"method": "GET", "path": "cdn/[0-9a-f]*[?]sig", "do": "redirect", "loca
 run env HF_TOKEN=hf_secret "$SWEEP" fetch me/private
 check [ "$(grep -c '/cdn/back' hub/requests)" -eq 1 ]
 check [ "$(grep '/cdn/back' hub/requests | grep -c '"authorization": null')" -eq 1 ]
-# another port is another origin
-fresh '[{"method": "GET", "path": "vocab.json", "do": "redirect", "location": "http://127.0.0.1:1/x", "times": 1}]'
-run env HF_TOKEN=hf_secret "$SWEEP" fetch me/private; expect_status 0; expect_err "no connection"
+# another port is another origin: a second Hub there must not see it
+mkdir second && python3 "$SOURCE_DIR/tests/fake_hub.py" --state second --repo me/private="$DEMO" --seconds 120 &
+second=$!
+trap 'kill $second 2>/dev/null; hub_stop; rm -rf "$WORK"' EXIT
+for _ in $(seq 200); do [ -e second/port ] && break; sleep 0.05; done
+fresh '[{"method": "GET", "path": "vocab.json", "do": "redirect", "location": "http://127.0.0.1:'"$(cat second/port)"'/me/private/resolve/main/vocab.json", "times": 1}]'
+run env HF_TOKEN=hf_secret "$SWEEP" fetch me/private; expect_status 0
+check [ "$(grep -c '"authorization": null' second/requests)" -eq 1 ]; check [ "$(grep -c Bearer second/requests)" -eq 0 ]
 
 # the pinned data come from elsewhere: no token, even on the same host
 fresh

@@ -3,7 +3,6 @@
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
 
-DEMO="$SOURCE_DIR/runner/demo"
 hub_start --repo m="$DEMO"
 fresh '[{"method": "GET", "path": "cdn", "do": "slow", "rate": 8000000}]'
 for i in 1 2 3 4; do
