@@ -86,16 +86,20 @@ static void project(struct forward *forward, const struct forward_row *rows, siz
 	}
 }
 
-/* Attention of rows keep[0..n) (NULL: 0..n) into mixed[n, D]. Head by head over all rows, so that the beams of an input
- * find their prompt's keys in the cache of the core. */
+/* Attention of rows keep[0..n) (NULL: 0..n) into mixed[n, D]. Eight neighbouring rows, mostly beams of one input, go
+ * through the heads together, so that they find their prompt's keys in the core's cache. */
 static void attend(struct forward *forward, const struct forward_row *rows, const uint32_t *keep, size_t n,
 		   size_t layer)
 {
 	const struct model *model = forward->model;
+	const size_t together = 8;
 	size_t d = model->n_embd, items = n * model->n_head;
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t item = 0; item < items; item++) {
-		size_t head = item / n, i = item % n, row = keep ? keep[i] : i, at = head * model->head_size;
+		size_t first = item / (together * model->n_head) * together, rest = item - first * model->n_head;
+		size_t block = n - first < together ? n - first : together;
+		size_t head = rest / block, i = first + rest % block, row = keep ? keep[i] : i;
+		size_t at = head * model->head_size;
 		kvcache_attend(forward->cache, layer, head, forward->qkv + row * 3 * d + at, &rows[row].view,
 			       &forward->scratch[omp_get_thread_num()], forward->mixed + i * d + at);
 	}

@@ -86,7 +86,7 @@ int kvcache_scratch_init(struct kvcache_scratch *scratch, const struct kvcache *
 {
 	size_t tokens = cache->n_prefix + cache->room.prompt_tokens + cache->room.lane_tokens;
 	scratch->query = calloc(cache->width, sizeof *scratch->query);
-	scratch->scores = calloc(tokens + 1, sizeof *scratch->scores);
+	scratch->scores = calloc(tokens + 4, sizeof *scratch->scores);
 	scratch->runs = calloc(2 + cache->room.lane_tokens, sizeof *scratch->runs);
 	if (scratch->query && scratch->scores && scratch->runs)
 		return 0;
@@ -157,65 +157,72 @@ static size_t find_runs(const struct kvcache *cache, size_t layer, size_t head, 
 	return n;
 }
 
-/* scores[n] = q k; all widths whole vectors. Four keys at a time share the loads of q. */
+/* The sums of four vectors, each in the order ((0+1)+(2+3)) + ((4+5)+(6+7)): transposing adds, no trip through memory.
+ */
+typedef float v4 __attribute__((vector_size(16)));
+typedef float v4_any __attribute__((vector_size(16), aligned(4), may_alias));
+SIMD_INLINE v4 sum_four(v8 a, v8 b, v8 c, v8 d)
+{
+	const v8i even = {0, 8, 2, 10, 4, 12, 6, 14}, odd = {1, 9, 3, 11, 5, 13, 7, 15};
+	const v8i low = {0, 1, 8, 9, 4, 5, 12, 13}, high = {2, 3, 10, 11, 6, 7, 14, 15};
+	v8 ab = __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+	v8 cd = __builtin_shuffle(c, d, even) + __builtin_shuffle(c, d, odd);
+	v8 halves = __builtin_shuffle(ab, cd, low) + __builtin_shuffle(ab, cd, high);
+	union {
+		v8 whole;
+		v4 half[2];
+	} parts = {halves};
+	return parts.half[0] + parts.half[1];
+}
+
+/* scores[n] = q k; all widths whole vectors. Always four keys at a time, so that a key's bits do not depend on its
+ * place in a run: the last ones are repeated, and scores has room for them. */
 SIMD_CLONES static void score_run(const float *q, const float *k, size_t n, size_t width, float *scores)
 {
-	size_t j = 0;
-	for (; j + 4 <= n; j += 4, k += 4 * width) {
+	for (size_t j = 0; j < n; j += 4, k += 4 * width) {
+		const float *k1 = j + 1 < n ? k + width : k, *k2 = j + 2 < n ? k + 2 * width : k,
+			    *k3 = j + 3 < n ? k + 3 * width : k;
 		v8 a = simd_set(0), b = a, c = a, d = a;
 		for (size_t i = 0; i < width; i += 8) {
 			v8 x = simd_load(q + i);
 			a += x * simd_load(k + i);
-			b += x * simd_load(k + width + i);
-			c += x * simd_load(k + 2 * width + i);
-			d += x * simd_load(k + 3 * width + i);
+			b += x * simd_load(k1 + i);
+			c += x * simd_load(k2 + i);
+			d += x * simd_load(k3 + i);
 		}
-		scores[j] = simd_sum(a);
-		scores[j + 1] = simd_sum(b);
-		scores[j + 2] = simd_sum(c);
-		scores[j + 3] = simd_sum(d);
-	}
-	for (; j < n; j++, k += width) {
-		v8 a = simd_set(0);
-		for (size_t i = 0; i < width; i += 8)
-			a += simd_load(q + i) * simd_load(k + i);
-		scores[j] = simd_sum(a);
+		*(v4_any *)(scores + j) = sum_four(a, b, c, d);
 	}
 }
 
-/* out[width] = scale * sum of weights[j] v[j] over all runs, 32 columns at a time in registers. */
+/* out[8 n] = scale * sum of weights[j] v[j] over all runs, for n <= 8 vectors of columns that stay in registers. */
+SIMD_INLINE void mix_columns(const struct kvcache_run *runs, size_t n_runs, const float *weights, float scale,
+			     size_t width, size_t at, size_t n, float *out)
+{
+	v8 sum[8];
+	for (size_t c = 0; c < n; c++)
+		sum[c] = simd_set(0);
+	for (size_t r = 0; r < n_runs; r++) {
+		const float *v = runs[r].v + at;
+		for (size_t j = 0; j < runs[r].n; j++, v += width) {
+			float p = *weights++;
+			for (size_t c = 0; c < n; c++)
+				sum[c] += p * simd_load(v + 8 * c);
+		}
+	}
+	for (size_t c = 0; c < n; c++)
+		simd_store(out + at + 8 * c, sum[c] * scale);
+}
+
 SIMD_CLONES static void mix_runs(const struct kvcache_run *runs, size_t n_runs, const float *weights, float scale,
 				 size_t width, float *out)
 {
 	size_t at = 0;
-	for (; at + 32 <= width; at += 32) {
-		v8 a = simd_set(0), b = a, c = a, d = a;
-		const float *w = weights;
-		for (size_t r = 0; r < n_runs; r++) {
-			const float *v = runs[r].v + at;
-			for (size_t j = 0; j < runs[r].n; j++, v += width) {
-				float p = *w++;
-				a += p * simd_load(v);
-				b += p * simd_load(v + 8);
-				c += p * simd_load(v + 16);
-				d += p * simd_load(v + 24);
-			}
-		}
-		simd_store(out + at, a * scale);
-		simd_store(out + at + 8, b * scale);
-		simd_store(out + at + 16, c * scale);
-		simd_store(out + at + 24, d * scale);
-	}
-	for (; at < width; at += 8) {
-		v8 a = simd_set(0);
-		const float *w = weights;
-		for (size_t r = 0; r < n_runs; r++) {
-			const float *v = runs[r].v + at;
-			for (size_t j = 0; j < runs[r].n; j++, v += width)
-				a += *w++ * simd_load(v);
-		}
-		simd_store(out + at, a * scale);
-	}
+	for (; at + 64 <= width; at += 64)
+		mix_columns(runs, n_runs, weights, scale, width, at, 8, out);
+	for (; at + 32 <= width; at += 32)
+		mix_columns(runs, n_runs, weights, scale, width, at, 4, out);
+	for (; at < width; at += 8)
+		mix_columns(runs, n_runs, weights, scale, width, at, 1, out);
 }
 
 void kvcache_attend(const struct kvcache *cache, size_t layer, size_t head, const float *q,
