@@ -128,10 +128,9 @@ model; python3 - <<'PY'
 import json
 p = "model/tokenizer.json"
 t = json.load(open(p))
-word = next(w for w in t["model"]["vocab"] if w not in ("a", "the") and len(w) == 1)
-t["model"]["vocab"][word] = 999999
+t["model"]["vocab"]["\u0120:"] = 999999 # " :" stands in every table
 json.dump(t, open(p, "w"))
-v = json.load(open("model/vocab.json")); v[word] = 999999; json.dump(v, open("model/vocab.json", "w"))
+v = json.load(open("model/vocab.json")); v["\u0120:"] = 999999; json.dump(v, open("model/vocab.json", "w"))
 PY
 bad_run '999999' m.yaml
 sweep_file m.yaml nowhere/at-all data/train.txt data/dev.txt data/dev.out
