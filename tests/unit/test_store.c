@@ -620,6 +620,99 @@ static void test_digests(void **state)
 	free(file);
 }
 
+/* The section of a table in docs/DATABASE.md, with only the first cells of its rows. The caller frees; NULL: none. */
+static char *documented(const char *page, const char *table)
+{
+	char *heading = mem_printf("\n### %s\n", table);
+	const char *from = strstr(page, heading);
+	free(heading);
+	if (!from)
+		return NULL;
+	const char *end = strstr(from + 4, "\n#");
+	struct buf cells = BUF_INIT;
+	buf_reserve(&cells, 1);
+	for (const char *p = from; p && (!end || p < end); p = strstr(p + 1, "\n| `")) {
+		if (strncmp(p, "\n| `", 4) != 0)
+			continue;
+		buf_add(&cells, p + 3, strcspn(p + 3, "|"));
+	}
+	return buf_detach(&cells);
+}
+
+/* docs/DATABASE.md is the contract: it has every table and column and none that does not exist, and its queries run. */
+static void test_documentation(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct err err = {0};
+	struct buf page = BUF_INIT;
+	if (buf_read_file(&page, SOURCE_DIR "/docs/DATABASE.md", 1 << 20, &err) < 0)
+		fail_msg("%s", err.text);
+	fixture_init(&f, scratch, "grid", 36);
+	struct store *store = open_ok(STORE_WRITE);
+	begin(&f, store);
+	fixture_finish(&f, store, 0, 36);
+	char *path = db_path(), *version = mem_printf("`PRAGMA user_version` is %d;", 2);
+	assert_non_null(strstr(page.data, version));
+	free(version);
+	sqlite3 *db;
+	sqlite3_stmt *q;
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db,
+					    "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c "
+					    "WHERE t.type = 'table' ORDER BY 1",
+					    -1, &q, NULL),
+			 SQLITE_OK);
+	size_t columns = 0;
+	while (sqlite3_step(q) == SQLITE_ROW) {
+		const char *table = (const char *)sqlite3_column_text(q, 0),
+			   *column = (const char *)sqlite3_column_text(q, 1);
+		char *cells = documented(page.data, table), *name = mem_printf("`%s`", column);
+		bool param = strcmp(table, "runs") == 0 && params_find(column) >= 0;
+		if (!cells || !strstr(param ? page.data : cells, name))
+			fail_msg("docs/DATABASE.md lacks %s.%s", table, column);
+		free(cells);
+		free(name);
+		columns++;
+	}
+	sqlite3_finalize(q);
+	assert_true(columns > 100);
+	/* the other way round: what the page names exists */
+	for (const char *p = strstr(page.data, "\n### "); p; p = strstr(p + 1, "\n### ")) {
+		char *table = mem_strndup(p + 5, strcspn(p + 5, "\n")), *cells = documented(page.data, table);
+		for (const char *c = strchr(cells, '`'); c; c = strchr(c + 1, '`')) {
+			size_t n = strcspn(c + 1, "`");
+			char *exact = mem_printf("SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%.*s'",
+						 table, (int)n, c + 1);
+			expect(exact, "1");
+			free(exact);
+			c += 1 + n;
+		}
+		free(table);
+		free(cells);
+	}
+	size_t queries = 0;
+	for (const char *p = strstr(page.data, "```sql\n"); p; p = strstr(p, "```sql\n")) {
+		p += 7;
+		char *sql = mem_strndup(p, (size_t)(strstr(p, "```") - p));
+		if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
+			fail_msg("docs/DATABASE.md: %s: %s", sqlite3_errmsg(db), sql);
+		int code;
+		while ((code = sqlite3_step(q)) == SQLITE_ROW)
+			;
+		assert_int_equal(code, SQLITE_DONE);
+		sqlite3_finalize(q);
+		free(sql);
+		queries++;
+	}
+	assert_true(queries >= 10);
+	sqlite3_close(db);
+	store_close(store);
+	buf_release(&page);
+	free(path);
+	fixture_release(&f);
+}
+
 /* A reader in the middle of a query does not hold up the writer, nor the other way round. */
 static void test_reader_beside_writer(void **state)
 {
@@ -684,6 +777,7 @@ int main(int argc, char **argv)
 		TEST(test_hostile_artifacts),
 		TEST(test_view_grows),
 		TEST(test_digests),
+		TEST(test_documentation),
 		TEST(test_reader_beside_writer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
