@@ -229,11 +229,13 @@ static void say_failures(const struct run *r, const struct record *record)
 	for (size_t i = 0; i < record->n_failures && i < FAILURES_SHOWN; i++) {
 		const struct record_failure *f = &record->failures[i];
 		fprintf(stderr, "failed: %s: %s\n", r->plan.jobs[f->job].title, f->reason);
-		if (f->log_tail)
+		bool same = f->log_tail && !strchr(f->log_tail, '\n') && strstr(f->log_tail, f->reason);
+		if (f->log_tail && !same)
 			put_indented(f->log_tail);
 	}
 	if (record->n_failures > FAILURES_SHOWN)
-		fprintf(stderr, "and %zu more jobs failed\n", record->n_failures - FAILURES_SHOWN);
+		fprintf(stderr, "and %zu more failed; `sweep status` has them all\n",
+			record->n_failures - FAILURES_SHOWN);
 	if (record->skipped)
 		fprintf(stderr, "%zu job%s that need%s them did not run\n", record->skipped,
 			record->skipped == 1 ? "" : "s", record->skipped == 1 ? "s" : "");

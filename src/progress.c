@@ -610,7 +610,11 @@ void progress_skipped(struct progress *p, size_t job, size_t because)
 	const struct plan_job *j = &p->o.plan->jobs[job];
 	p->over++;
 	p->left[j->job.kind] -= j->cost;
-	if (!p->o.quiet)
-		progress_line(p, "%s %s: it needs `%s`, which failed", p->o.live ? "-" : "skipped", j->title,
-			      p->o.plan->jobs[because].title);
+	if (p->o.quiet)
+		return;
+	int digits = snprintf(NULL, 0, "%zu", p->o.plan->n_jobs);
+	char *place =
+		p->o.live ? mem_strdup("-") : mem_printf("[%*zu/%zu] skipped", digits, p->over, p->o.plan->n_jobs);
+	progress_line(p, "%s %s: it needs `%s`, which failed", place, j->title, p->o.plan->jobs[because].title);
+	free(place);
 }
