@@ -73,15 +73,11 @@ static int fetch_missing(struct run *r, struct err *err)
 		.progress = r->quiet ? NULL : hub_bar_progress, .notice = hub_bar_notice, .ctx = &bar};
 	char *dir = NULL;
 	if (!r->spec.model_dir) {
-		if (!r->quiet)
-			fprintf(stderr, "fetching the model %s\n", r->spec.model);
 		if (hub_fetch_model(r->spec.model, &options, &dir, err) < 0)
 			return -1;
 		free(dir);
 	}
 	if (r->spec.dataset_missing) {
-		if (!r->quiet)
-			fprintf(stderr, "fetching the dataset %s\n", r->spec.dataset);
 		if (hub_fetch_dataset(r->spec.dataset, &options, &dir, err) < 0)
 			return -1;
 		free(dir);
