@@ -109,6 +109,31 @@ static void test_train(void **state)
 	}
 }
 
+/* More than one read, and a limit that ends inside of it: the last pair is whole. */
+static void test_limit(void **state)
+{
+	(void)state;
+	struct dataset_train t;
+	struct buf text = BUF_INIT;
+	for (int i = 0; i < 200; i++) {
+		buf_printf(&text, "table %d||", i);
+		while (text.size % 4096 < 4090)
+			buf_addc(&text, ' ');
+		buf_adds(&text, "end\n");
+	}
+	put(path, text.data, text.size);
+	for (size_t limit = 60; limit < 70; limit++) {
+		load(&t, limit, 0);
+		assert_int_equal(t.n, limit);
+		struct buf last = BUF_INIT;
+		tokenizer_decode(tok, t.pairs[limit - 1].ids, t.pairs[limit - 1].n, true, &last);
+		assert_string_equal(last.data + last.size - 5, " end ");
+		buf_release(&last);
+		dataset_release_train(&t);
+	}
+	buf_release(&text);
+}
+
 static void test_padding(void **state)
 {
 	(void)state;
@@ -313,8 +338,9 @@ static void test_e2e(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_train), cmocka_unit_test(test_padding),      cmocka_unit_test(test_train_refuses),
-		cmocka_unit_test(test_eval),  cmocka_unit_test(test_eval_refuses), cmocka_unit_test(test_e2e),
+		cmocka_unit_test(test_train),         cmocka_unit_test(test_limit), cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_train_refuses), cmocka_unit_test(test_eval),  cmocka_unit_test(test_eval_refuses),
+		cmocka_unit_test(test_e2e),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
