@@ -321,14 +321,19 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 	return n;
 }
 
+void hub_http_show(struct hub_http *http, const struct hub_progress *progress)
+{
+	if (http->options->progress)
+		http->options->progress(http->options->ctx, progress);
+}
+
 static void show(struct flight *f, enum hub_state state)
 {
-	const struct hub_options *options = f->http->options;
-	if (!f->file || !options->progress)
+	if (!f->file)
 		return;
 	struct hub_progress progress = {
 		.state = state, .file = f->file, .done = f->have, .total = f->total, .resumed = f->resumed};
-	options->progress(options->ctx, &progress);
+	hub_http_show(f->http, &progress);
 }
 
 /* Called at least once a second, also when nothing moves. */
@@ -624,7 +629,7 @@ int hub_http_get(struct hub_http *http, const char *url, bool with_token, const 
 	int result = have == total ? 0 : persist(&f, url, err);
 	if (have == total)
 		answer->trouble = HUB_FINE;
-	show(&f, result == 0 ? HUB_END : HUB_FAIL);
+	answer->resumed = f.resumed;
 	return result;
 }
 

@@ -38,6 +38,7 @@ struct hub_answer {
 	char error_code[64];     /* X-Error-Code: EntryNotFound, GatedRepo ... */
 	char error_message[256]; /* X-Error-Message */
 	bool sent_token;         /* with the first request */
+	int64_t resumed;         /* GET: bytes that were there before and stayed */
 };
 
 struct hub_http;
@@ -54,6 +55,10 @@ int hub_http_head(struct hub_http *http, const char *url, struct hub_answer *ans
  * transfers are resumed. -1 with answer.trouble; HUB_REFUSED leaves err to the caller. */
 int hub_http_get(struct hub_http *http, const char *url, bool with_token, const char *file, int fd, int64_t total,
 		 struct hub_answer *answer, struct err *err);
+
+/* Tells options->progress of a file; GET itself says BEGIN and MOVE, END and FAIL are for the caller,
+ * who checks the bytes. */
+void hub_http_show(struct hub_http *http, const struct hub_progress *progress);
 
 /* GETs a text of at most max bytes (the Hub's API). As hub_http_get. */
 int hub_http_text(struct hub_http *http, const char *url, size_t max, struct buf *text, struct hub_answer *answer,

@@ -66,6 +66,7 @@ static int check_room(const struct hub_transfer *t, int fd, struct err *err)
 /* One try: the bytes into .incomplete, checked and renamed. */
 static int try_once(const struct hub_transfer *t, const char *scratch, struct hub_answer *answer, struct err *err)
 {
+	struct hub_progress end = {.state = HUB_END, .file = t->file, .done = t->size, .total = t->size};
 	char found[65];
 	bool right = false;
 	answer->trouble = HUB_LOCAL;
@@ -95,6 +96,10 @@ static int try_once(const struct hub_transfer *t, const char *scratch, struct hu
 	answer->trouble = HUB_FINE;
 	result = 0;
 out:
+	if (result < 0) /* whatever it was: a bar that was drawn is wiped */
+		end.state = HUB_FAIL;
+	end.resumed = answer->resumed;
+	hub_http_show(t->http, &end);
 	close(fd);
 	return result;
 }

@@ -56,7 +56,7 @@ run "$SWEEP" fetch m
 good; check grep -q "\"range\": \"bytes=$left-\"" hub/requests
 # Ctrl-C: 130, one sentence, and the part stays
 fresh '[{"method": "GET", "path": "cdn", "do": "slow", "rate": 2000000}]'
-run timeout --preserve-status -s INT 1.5 "$SWEEP" fetch m
+run timeout --foreground --preserve-status -s INT 1.5 "$SWEEP" fetch m
 expect_status 130; expect_err "interrupted; the same command goes on"
 check [ -s "$BLOB.incomplete" ]; check [ "$(stat -c %s "$BLOB.incomplete")" -lt $((SIZE * 9 / 10)) ]
 
