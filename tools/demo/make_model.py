@@ -116,7 +116,7 @@ def start_copying(model, seed):
 
 
 def pretrain(model, stream, held, steps, batch, length, lr, on_save):
-    """AdamW, cosine from lr to lr/20 after 120 steps of warm-up (with 48 the copying circuit is lost); bf16 matrix products.  Returns (train loss, held-out loss)."""
+    """AdamW, cosine from lr to lr/20 after 120 steps of warm-up (with 48, and fewer forms, the copying circuit was lost); bf16 matrix products.  Returns (train loss, held-out loss)."""
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() < 2]
     opt = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
