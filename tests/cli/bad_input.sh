@@ -181,7 +181,7 @@ refused 'none.db'
 bad_run 'nowhere' good.yaml --db nowhere/results.db
 SWEEP_RUNNER=$WORK/no-such-runner bad_run 'no-such-runner' good.yaml --set seed=7
 if [ "$(id -u)" -eq 0 ] && mkdir full && mount -t tmpfs -o size=300k tmpfs full 2>/dev/null; then
-	bad_run 'space' good.yaml --db full/results.db
+	bad_run 'no room on the disk' good.yaml --db full/results.db
 	umount full
 	mkdir ro && mount -t tmpfs tmpfs ro && cp results.db ro/ && mount -o remount,ro ro &&
 		bad_run 'ro/results.db' good.yaml --db ro/results.db --set seed=8
