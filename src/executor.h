@@ -21,18 +21,18 @@ enum executor_report_kind { EXEC_NOTHING, EXEC_EVENT, EXEC_ENDED, EXEC_SIGNAL /*
 
 struct executor_report {
 	enum executor_report_kind kind;
-	int worker;              /* slot number of the worker, 0 .. jobs-1 */
-	struct event event;      /* EXEC_EVENT */
-	bool exited;             /* EXEC_ENDED: exit() (then status) or killed by a signal (then signal) */
+	int worker;         /* slot number of the worker, 0 .. jobs-1 */
+	struct event event; /* EXEC_EVENT */
+	bool exited;        /* EXEC_ENDED: exit() (then status) or killed by a signal (then signal) */
 	int status, signal;
-	char *log_tail;          /* EXEC_ENDED: the last lines of the worker's log; caller frees; may be NULL */
+	char *log_tail; /* EXEC_ENDED: the last lines of the worker's log; caller frees; may be NULL */
 };
 
 struct executor_request {
-	int worker;              /* a free slot */
-	const char *job_text;    /* the job file's bytes */
-	const char *job_key;     /* names job and log files */
-	int attempt;             /* from 1 */
+	int worker;           /* a free slot */
+	const char *job_text; /* the job file's bytes */
+	const char *job_key;  /* names job and log files */
+	int attempt;          /* from 1 */
 	int threads;
 };
 

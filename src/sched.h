@@ -7,7 +7,8 @@
  *
  * A worker killed by a signal is retried twice with back-off (1 s, 4 s); one that reports bad input (ERR_INPUT or exit
  * status 2) is not; any other failure is retried once. A failed job fails what waits for it, and nothing else. A retry
- * makes only the artifacts that are still missing. The first SIGINT asks the workers to end, the second ends them now. */
+ * makes only the artifacts that are still missing. The first SIGINT asks the workers to end, the second ends them now.
+ */
 #ifndef SWEEP_SCHED_H
 #define SWEEP_SCHED_H
 
@@ -30,10 +31,11 @@ struct sched_listener {
 	int (*artifact)(void *ctx, size_t job, size_t artifact, struct err *err);
 	/* An attempt ended. reason: one sentence (empty for SCHED_DONE); log_tail may be NULL. */
 	int (*ended)(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
-	             const char *log_tail, struct err *err);
+		     const char *log_tail, struct err *err);
 	/* A job that will never run, because `because` failed. */
 	int (*skipped)(void *ctx, size_t job, size_t because, struct err *err);
-	/* Nothing more to report right now, the scheduler is about to sleep: commit here what came since the last call. */
+	/* Nothing more to report right now, the scheduler is about to sleep: commit here what came since the last call.
+	 */
 	int (*idle)(void *ctx, struct err *err);
 	/* At least every 100 ms when not NULL: a chance to redraw. */
 	void (*tick)(void *ctx, int64_t now_ms);
@@ -55,6 +57,6 @@ struct sched_result {
 };
 
 int sched_run(const struct plan *plan, struct executor *executor, const struct sched_options *options,
-              struct sched_result *result, struct err *err);
+	      struct sched_result *result, struct err *err);
 
 #endif
