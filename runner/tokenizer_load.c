@@ -119,7 +119,7 @@ static int load_vocabulary(struct tokenizer *tok, struct vocabulary *v, const cJ
 	for (int b = 0; b < 256; b++)
 		byte_of[character[b]] = (int16_t)b;
 	const cJSON *item;
-	int32_t id, last = 0;
+	int32_t id = 0, last = 0;
 	cJSON_ArrayForEach(item, object)
 	{
 		if (!read_id(item, &id))
