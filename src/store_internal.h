@@ -64,7 +64,7 @@ int store_begin(struct store *s, enum store_durable durable, struct err *err);
 int store_finish(struct store *s, int result, struct err *err);
 
 /* store_schema.c */
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 int store_schema_open(struct store *s, struct err *err); /* writer: create or migrate */
 int store_schema_check(struct store *s, bool *old,
 		       struct err *err);                 /* reader: *old when a writer must migrate it first */

@@ -341,7 +341,30 @@ void store_runs_release(struct store_runs *runs)
 
 int store_query_varying(struct store *s, int64_t sweep_id, bool varies[PARAM_COUNT], struct err *err)
 {
-	return store_schema_varying(s, sweep_id, varies, err);
+	sqlite3_stmt *q = store_statement(s, "SELECT varies FROM sweeps WHERE id = ?1", err);
+	if (!q)
+		return -1;
+	store_bind(q, "i", sweep_id);
+	int got = store_step(s, q, err);
+	if (got < 0)
+		return -1;
+	const char *names = got ? (const char *)sqlite3_column_text(q, 0) : NULL;
+	if (!names) { /* not begun again since this column exists: looked up */
+		sqlite3_reset(q);
+		return store_schema_varying(s, sweep_id, varies, err);
+	}
+	memset(varies, 0, PARAM_COUNT * sizeof *varies);
+	while (*names) {
+		size_t n = strcspn(names, " ");
+		char *name = mem_strndup(names, n);
+		int id = params_find(name);
+		if (id >= 0)
+			varies[id] = true;
+		free(name);
+		names += n + (names[n] == ' ');
+	}
+	sqlite3_reset(q);
+	return 0;
 }
 
 int store_query_expected(struct store *s, int64_t sweep_id, struct store_expected **out, size_t *n, struct err *err)

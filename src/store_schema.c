@@ -207,7 +207,10 @@ static const char step_2[] =
 	"  JOIN artifacts a ON a.id = ra.artifact_id JOIN hypotheses h ON h.artifact_id = a.id"
 	"  LEFT JOIN inputs i ON i.dataset_id = a.dataset_id AND i.input = h.input;";
 
-static const char *const migrations[STORE_VERSION] = {step_1, step_2};
+/* Which parameters differ between a sweep's runs, so that a report need not look at all of them. */
+static const char step_3[] = "ALTER TABLE sweeps ADD COLUMN varies TEXT;";
+
+static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3};
 
 /* The columns that every leaderboard has, since the original experiment varies them. */
 static const int classic[] = {PARAM_num_virtual_tokens, PARAM_num_beams, PARAM_max_new_tokens, PARAM_temperature};
@@ -373,9 +376,13 @@ int store_schema_varying(struct store *s, int64_t sweep, bool varies[PARAM_COUNT
 {
 	struct buf sql = BUF_INIT;
 	buf_adds(&sql, "SELECT count(*)");
-	for (int id = 0; id < PARAM_COUNT; id++)
-		buf_printf(&sql, ", min(\"%s\") IS NOT max(\"%s\") OR count(\"%s\") NOT IN (0, count(*))",
-			   param_table[id].name, param_table[id].name, param_table[id].name);
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		const char *name = param_table[id].name;
+		buf_printf(&sql, ", min(\"%s\") IS NOT max(\"%s\")", name, name);
+		if (strcmp(param_table[id].default_text, "null") ==
+		    0) /* NULL is a value, which min and max leave out */
+			buf_printf(&sql, " OR count(\"%s\") NOT IN (0, count(*))", name);
+	}
 	buf_adds(&sql, " FROM runs WHERE status <> 'dropped'");
 	if (sweep)
 		buf_printf(&sql, " AND sweep_id = %lld", (long long)sweep);

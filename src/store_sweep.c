@@ -348,6 +348,23 @@ static int put_runs(struct store *s, const struct plan *plan, int64_t sweep, int
 	return 0;
 }
 
+/* Remembered, since a report on 100,000 runs should not look at every one of them. */
+static int put_varying(struct store *s, int64_t sweep, struct err *err)
+{
+	bool varies[PARAM_COUNT];
+	if (store_schema_varying(s, sweep, varies, err) < 0)
+		return -1;
+	struct buf names = BUF_INIT;
+	buf_reserve(&names, 1);
+	buf_clear(&names);
+	for (int id = 0; id < PARAM_COUNT; id++)
+		if (varies[id])
+			buf_printf(&names, "%s%s", names.size ? " " : "", param_table[id].name);
+	int result = store_do(s, err, "UPDATE sweeps SET varies = ?2 WHERE id = ?1", "it", sweep, names.data);
+	buf_release(&names);
+	return result;
+}
+
 int store_begin_sweep(struct store *s, const struct spec *spec, const struct plan *plan, int64_t *sweep_id,
 		      struct err *err)
 {
@@ -362,7 +379,7 @@ int store_begin_sweep(struct store *s, const struct spec *spec, const struct pla
 	    put_splits(s, spec, *sweep_id, datasets, err) < 0 || put_expected(s, spec, *sweep_id, err) < 0 ||
 	    put_jobs(s, plan, *sweep_id, jobs, err) < 0 ||
 	    put_artifacts(s, spec, plan, setup, datasets, jobs, artifacts, err) < 0 ||
-	    put_runs(s, plan, *sweep_id, setup, artifacts, err) < 0)
+	    put_runs(s, plan, *sweep_id, setup, artifacts, err) < 0 || put_varying(s, *sweep_id, err) < 0)
 		result = -1;
 	s->view_stale = true;
 	result = store_finish(s, result, err);

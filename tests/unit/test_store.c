@@ -121,7 +121,7 @@ static void test_new_file(void **state)
 	free(artifacts);
 	store_close(store);
 	expect("PRAGMA journal_mode", "wal");
-	expect("PRAGMA user_version", "2");
+	expect("PRAGMA user_version", "3");
 	expect("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%STRICT%'", "0");
 	expect("SELECT count(*) FROM leaderboard", "0");
 	/* every hyperparameter has its column, with params.def's default */
@@ -168,6 +168,7 @@ static void test_whole_sweep(void **state)
 	assert_true(strtod(exact, NULL) == fixture_bleu(35));
 	free(exact);
 	expect("SELECT value FROM expected", "12.5");
+	expect("SELECT varies FROM sweeps", "num_virtual_tokens num_beams max_new_tokens temperature");
 	expect("PRAGMA integrity_check", "ok");
 	expect("SELECT count(*) FROM pragma_foreign_key_check", "0");
 	store_close(store);
@@ -435,7 +436,8 @@ static void test_migration(void **state)
 	begin(&f, store);
 	fixture_finish(&f, store, 0, 8);
 	store_close(store);
-	change("DROP VIEW leaderboard; DROP VIEW outputs; DROP TABLE expected; ALTER TABLE runs DROP COLUMN top_k;"
+	change("DROP VIEW leaderboard; DROP VIEW outputs; DROP TABLE expected; ALTER TABLE sweeps DROP COLUMN varies;"
+	       "ALTER TABLE runs DROP COLUMN top_k;"
 	       "ALTER TABLE runs DROP COLUMN early_stopping; PRAGMA user_version = 1;");
 	/* a reader brings it forward by itself */
 	store = open_ok(STORE_READ);
@@ -445,9 +447,12 @@ static void test_migration(void **state)
 	assert_int_equal(runs.n, 8);
 	assert_int_equal(PARAM_I(&runs.run[0].params, top_k), 50);
 	assert_int_equal(PARAM_I(&runs.run[0].params, early_stopping), EARLY_STOPPING_FALSE);
+	bool varies[PARAM_COUNT];
+	assert_int_equal(store_query_varying(store, 1, varies, &err), 0);
+	assert_true(varies[PARAM_num_beams] && !varies[PARAM_top_k]);
 	store_runs_release(&runs);
 	store_close(store);
-	expect("PRAGMA user_version", "2");
+	expect("PRAGMA user_version", "3");
 	expect("SELECT count(*) FROM expected", "0");
 	expect("SELECT count(*) > 0 FROM outputs", "1");
 	expect("SELECT count(*) FROM leaderboard", "8");
@@ -456,7 +461,8 @@ static void test_migration(void **state)
 	expect("SELECT count(*) FROM expected", "1");
 	store_close(store);
 	/* while somebody writes, an old file cannot be brought forward: said in one sentence */
-	change("DROP VIEW outputs; DROP TABLE expected; PRAGMA user_version = 1");
+	change("DROP VIEW outputs; DROP TABLE expected; ALTER TABLE sweeps DROP COLUMN varies; PRAGMA user_version = "
+	       "1");
 	char *lock = mem_printf("%s/results.db.lock", scratch);
 	pid_t child = fork();
 	if (child == 0) {
@@ -652,7 +658,7 @@ static void test_documentation(void **state)
 	struct store *store = open_ok(STORE_WRITE);
 	begin(&f, store);
 	fixture_finish(&f, store, 0, 36);
-	char *path = db_path(), *version = mem_printf("`PRAGMA user_version` is %d;", 2);
+	char *path = db_path(), *version = mem_printf("`PRAGMA user_version` is %d;", 3);
 	assert_non_null(strstr(page.data, version));
 	free(version);
 	sqlite3 *db;
