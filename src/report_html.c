@@ -143,8 +143,11 @@ static void add_table(const struct report *r, struct buf *out)
 	struct buf cell = BUF_INIT, exact = BUF_INIT;
 	buf_adds(out, "<h2>Runs</h2>\n<p>A click on a column's name sorts by it.</p>\n<div "
 		      "class=\"scroll\"><table><thead><tr>");
-	for (size_t c = 0; c < r->n_columns; c++)
-		buf_printf(out, "<th%s>%s</th>", r->columns[c].number ? " class=\"n\"" : "", r->columns[c].name);
+	for (size_t c = 0; c < r->n_columns; c++) {
+		buf_adds(out, r->columns[c].number ? "<th class=\"n\">" : "<th>");
+		add_escaped(r->columns[c].name, out);
+		buf_adds(out, "</th>");
+	}
 	buf_adds(out, "</tr></thead><tbody>\n");
 	for (size_t i = 0; i < r->runs.n; i++) {
 		bool best = i == 0 && r->by < r->runs.n_metrics && !isnan(r->runs.run[0].scores[r->by]);

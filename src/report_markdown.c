@@ -64,8 +64,11 @@ static void add_facts(const struct report *r, struct buf *out)
 static void add_table(const struct report *r, struct buf *out)
 {
 	struct buf cell = BUF_INIT;
-	for (size_t c = 0; c < r->n_columns; c++)
-		buf_printf(out, "| %s ", r->columns[c].name);
+	for (size_t c = 0; c < r->n_columns; c++) {
+		buf_adds(out, "| ");
+		add_escaped(r->columns[c].name, out);
+		buf_addc(out, ' ');
+	}
 	buf_adds(out, "|\n");
 	for (size_t c = 0; c < r->n_columns; c++)
 		buf_adds(out, r->columns[c].number ? "| ---: " : "| --- ");

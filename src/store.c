@@ -95,6 +95,13 @@ sqlite3_stmt *store_statement(struct store *s, const char *literal, struct err *
 	return q;
 }
 
+static void forget_statements(struct store *s)
+{
+	for (size_t i = 0; i < s->n_statements; i++)
+		sqlite3_finalize(s->statements[i].stmt);
+	s->n_statements = 0;
+}
+
 void store_vbind(sqlite3_stmt *q, const char *types, va_list ap)
 {
 	for (int i = 1; types[i - 1]; i++) {
@@ -215,7 +222,8 @@ static int64_t now_ms(void)
 /* What synchronous=FULL does after each commit, done after those that are worth it. */
 static int sync_wal(struct store *s, struct err *err)
 {
-	if (s->durable == STORE_LAZY || (s->durable == STORE_SOON && now_ms() - s->synced_ms < SYNC_EVERY_MS))
+	if (s->in_memory || s->durable == STORE_LAZY ||
+	    (s->durable == STORE_SOON && now_ms() - s->synced_ms < SYNC_EVERY_MS))
 		return 0; /* a later commit takes it along */
 	sqlite3_file *wal = NULL;
 	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
@@ -439,6 +447,27 @@ static int open_writer(struct store *s, struct err *err)
 	return store_finish(s, result, err);
 }
 
+/* Goes on with a copy in memory, brought to our version: an old file that is read-only or being written. */
+static int read_copy(struct store *s, struct err *err)
+{
+	sqlite3 *copy;
+	if (sqlite3_open(":memory:", &copy) != SQLITE_OK) {
+		sqlite3_close(copy);
+		return err_set(err, ERR_SYSTEM, "no memory for a copy of %s", s->path);
+	}
+	sqlite3_backup *backup = sqlite3_backup_init(copy, "main", s->db, "main");
+	int code = backup ? sqlite3_backup_step(backup, -1) : SQLITE_ERROR;
+	sqlite3_backup_finish(backup);
+	forget_statements(s);
+	sqlite3_close(s->db);
+	s->db = copy;
+	s->in_memory = true;
+	if (code != SQLITE_DONE)
+		return err_set(err, ERR_SYSTEM, "%s is of an older version and could not be copied: %s", s->path,
+			       sqlite3_errstr(code));
+	return store_schema_open(s, err);
+}
+
 int store_open(struct store **store, const char *path, enum store_mode mode, struct err *err)
 {
 	*store = NULL;
@@ -448,16 +477,17 @@ int store_open(struct store **store, const char *path, enum store_mode mode, str
 	bool old = false;
 	int result = mode == STORE_WRITE ? open_writer(s, err) : open_reader(s, &old, err);
 	if (result == 0 && old) {
-		/* An older version is brought forward by a writer, then read. */
-		store_close(s);
+		/* An older version is brought forward where it stands, if that can be; else a copy in memory is. */
+		struct err ignored = {0};
 		struct store *writer;
-		if (store_open(&writer, path, STORE_WRITE, err) < 0)
-			return err_prefix(err, "%s is of an older version and must be brought forward first", path);
-		store_close(writer);
-		s = new_store(path, mode);
-		result = open_reader(s, &old, err);
-		if (result == 0 && old)
-			result = err_set(err, ERR_INTERNAL, "%s stays of an older version", path);
+		if (store_open(&writer, path, STORE_WRITE, &ignored) == 0) {
+			store_close(writer);
+			store_close(s);
+			s = new_store(path, mode);
+			result = open_reader(s, &old, err);
+		} else {
+			result = read_copy(s, err);
+		}
 	}
 	if (result < 0) {
 		store_close(s);
@@ -476,8 +506,7 @@ void store_close(struct store *s)
 		s->durable = STORE_NOW;
 		sync_wal(s, &ignored);
 	}
-	for (size_t i = 0; i < s->n_statements; i++)
-		sqlite3_finalize(s->statements[i].stmt);
+	forget_statements(s);
 	sqlite3_finalize(s->insert_run);
 	sqlite3_close(s->db);
 	if (s->lock_fd >= 0)

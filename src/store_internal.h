@@ -31,6 +31,7 @@ struct store {
 	char *artifacts_dir; /* absolute */
 	enum store_mode mode;
 	int lock_fd;                /* of <db>.lock, held by a writer; else -1 */
+	bool in_memory;             /* a reader's copy of an older version */
 	int depth;                  /* open transactions: 0 none, 1 BEGIN, more are savepoints */
 	enum store_durable durable; /* the most that commits since the last fsync asked for */
 	int64_t synced_ms;          /* when that was, by the monotonic clock */
