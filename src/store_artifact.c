@@ -111,7 +111,7 @@ enum { H_ID, H_TEXT, H_SCORE, H_TOKENS, H_SENTENCE, H_COUNT };
 
 static int add_hypothesis(struct store *s, int64_t artifact, struct jsonl_value *v, int64_t *last, struct err *err)
 {
-	int64_t id, tokens = -1;
+	int64_t id = 0, tokens = -1;
 	double score, sentence;
 	if (v[H_ID].kind == JSONL_TEXT) { /* "3" */
 		char *end;
@@ -142,7 +142,7 @@ enum { L_STEP, L_LOSS, L_RATE, L_SPEED, L_COUNT };
 
 static int add_loss(struct store *s, int64_t artifact, struct jsonl_value *v, int64_t *last, struct err *err)
 {
-	int64_t step;
+	int64_t step = 0;
 	double loss, rate, speed;
 	if (get_count(&v[L_STEP], &step, err) < 0 || get_number(&v[L_LOSS], &loss, err) < 0 ||
 	    get_number(&v[L_RATE], &rate, err) < 0 || get_number(&v[L_SPEED], &speed, err) < 0)
