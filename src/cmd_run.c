@@ -114,8 +114,19 @@ static int build_plan(struct run *r, struct err *err)
 		dir = mem_printf("%.*s.artifacts", (int)(n > 3 && strcmp(path + n - 3, ".db") == 0 ? n - 3 : n), path);
 		free(path);
 	}
-	struct plan_options options = {.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r};
-	int result = plan_build(&r->plan, &r->spec, &r->points, &options, err);
+	struct plan_options options = {
+		.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r, .workers = (int)r->jobs};
+	/* The plan's questions may adopt finished artifacts and remember digests: one transaction for all. */
+	bool batch = r->store && !r->dry;
+	int result = -1;
+	if (!batch || store_batch_begin(r->store, err) == 0) {
+		struct err at_end = {0};
+		result = plan_build(&r->plan, &r->spec, &r->points, &options, err);
+		if (batch && store_batch_end(r->store, &at_end) < 0 && result == 0) {
+			*err = at_end;
+			result = -1;
+		}
+	}
 	free(dir);
 	return result;
 }
@@ -127,15 +138,14 @@ static int prepare(struct run *r, struct err *err)
 	bool none = r->dry && !fs_exists(r->db);
 	if (!none && store_open(&r->store, r->db, r->dry ? STORE_READ : STORE_WRITE, err) < 0)
 		return -1;
+	if (!r->cores)
+		r->cores = exec_local_cores();
+	if (!r->jobs)
+		r->jobs = r->cores;
 	if (build_plan(r, err) < 0)
 		return -1;
 	if (!r->quiet)
 		plan_print_notices(stderr, &r->spec, &r->plan);
-	int cores = r->cores ? (int)r->cores : exec_local_cores();
-	if (!r->cores)
-		r->cores = cores;
-	if (!r->jobs)
-		r->jobs = cores;
 	if ((uint64_t)r->jobs > r->plan.n_jobs && r->plan.n_jobs)
 		r->jobs = (int64_t)r->plan.n_jobs;
 	if (r->dry)
@@ -331,6 +341,9 @@ static int work(struct run *r, struct err *err)
 		.jobs = (int)r->jobs, .cores = (int)r->cores, .listener = &record_listener, .ctx = &record};
 	int result = sched_run(&r->plan, r->executor, &sched, &r->result, err);
 	progress_free(record.progress);
+	struct err ignored = {0};
+	if (record_flush(&record, result == 0 ? err : &ignored) < 0)
+		result = -1;
 	if (result == 0)
 		result = store_end_sweep(r->store, r->sweep_id, r->result.interrupted, err);
 	say_failures(r, &record);

@@ -6,7 +6,8 @@
  * made from the artifacts that do not exist yet:
  *   - an adapter is trained only when texts are missing that need it;
  *   - missing texts of one adapter that differ only in split, max_new_tokens, length_penalty and early_stopping are one
- *     decode job, because one search answers them (REFERENCE §5.7; job.h).
+ *     decode job, because one search answers them (REFERENCE §5.7; job.h); searches of one adapter may share a job
+ *     (plan_merge.c).
  * Order: trainings, the one with the most work behind it first; then decodes, longest first.
  *
  * All texts and arrays live in one arena (struct plan_owned): a plan is released at once, never in parts. */
@@ -17,6 +18,7 @@
 
 #include "base/mem.h"
 #include "plan_keys.h"
+#include "plan_merge.h"
 #include "plan_notes.h"
 #include "points.h"
 #include "spec.h"
@@ -305,6 +307,7 @@ static void need_texts(struct build *b, size_t artifact, size_t split)
 		b->search_job[number] = add_job(b, JOB_DECODE);
 		struct plan_job *made = &b->plan->jobs[b->search_job[number]];
 		made->waits_for = adapter_job;
+		made->n_searches = 1;
 		if (a->adapter != PLAN_NONE)
 			made->job.adapter = b->plan->artifacts[a->adapter].dir;
 	}
@@ -521,6 +524,7 @@ int plan_build(struct plan *plan, const struct spec *spec, const struct points *
 	for (size_t i = 0; i < points->n; i++)
 		add_point(&b, &points->point[i]);
 	make_jobs(&b);
+	plan_merge(plan, options->workers, keep);
 	order_jobs(plan);
 	for (size_t i = 0; i < plan->n_jobs; i++)
 		finish_job(&b, &plan->jobs[i]);

@@ -58,7 +58,8 @@ struct plan_job {
 	size_t waits_for;  /* job index or PLAN_NONE */
 	size_t *artifacts; /* what it makes, in the order of job.outputs */
 	size_t n_artifacts;
-	double cost; /* rough relative work, for order and ETA */
+	size_t n_searches; /* decode: how many; outputs of one search differ only in lengths and splits */
+	double cost;       /* rough relative work, for order and ETA */
 };
 
 struct plan {
@@ -88,6 +89,7 @@ struct plan_options {
 	plan_have *have;           /* NULL: nothing exists */
 	plan_digest *digest;       /* SHA-256 of a file, perhaps remembered; NULL: hash_file */
 	void *ctx;                 /* of both */
+	int workers;               /* at a time: how far searches share jobs (plan_merge.h); 0: not at all */
 };
 
 int plan_build(struct plan *plan, const struct spec *spec, const struct points *points,

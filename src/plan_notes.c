@@ -165,6 +165,14 @@ static void put_values(const struct plan *plan, const size_t *artifacts, size_t 
 	}
 }
 
+static bool same_value(const struct plan *plan, const size_t *artifacts, size_t n, int id)
+{
+	for (size_t i = 1; i < n; i++)
+		if (plan->artifacts[artifacts[i]].params.v[id].i != plan->artifacts[artifacts[0]].params.v[id].i)
+			return false;
+	return true;
+}
+
 static void put_others(const struct plan *plan, const size_t *artifacts, size_t n, const bool varies[PARAM_COUNT],
 		       const struct params *p, enum param_stage stage, struct buf *out)
 {
@@ -209,15 +217,17 @@ void plan_notes_name(const struct plan *plan, const size_t *artifacts, size_t n,
 		}
 		buf_release(&of);
 	}
-	if (beams > 1)
-		buf_printf(out, "%lld beams, ", beams);
-	else
+	bool one_width = same_value(plan, artifacts, n, PARAM_num_beams);
+	if (beams > 1 || !one_width) {
+		put_values(plan, artifacts, n, PARAM_num_beams, out);
+		buf_adds(out, " beams, ");
+	} else
 		buf_adds(out, PARAM_I(p, do_sample) ? "sampling, " : "greedy, ");
 	put_values(plan, artifacts, n, PARAM_max_new_tokens, out);
 	buf_adds(out, " tokens");
 	if (PARAM_I(p, do_sample)) {
 		buf_adds(out, ", T ");
-		params_format(PARAM_temperature, p->v[PARAM_temperature], out);
+		put_values(plan, artifacts, n, PARAM_temperature, out);
 	} else if (varies[PARAM_do_sample] && beams > 1) {
 		buf_adds(out, ", no sampling");
 	}
@@ -246,8 +256,8 @@ void plan_notes_titles(struct plan *plan, plan_keep *keep)
 			buf_printf(&text, "no texts for %s with these parameters yet",
 				   plan->artifacts[job->artifacts[0]].split);
 		else
-			buf_printf(&text, "no texts for these parameters yet (%zu outputs of one search)",
-				   job->n_artifacts);
+			buf_printf(&text, "no texts for these parameters yet (%zu outputs of %zu search%s)",
+				   job->n_artifacts, job->n_searches, job->n_searches == 1 ? "" : "es");
 		job->why = memcpy(keep(plan, text.size + 1), text.data, text.size + 1);
 	}
 	free(waiting);

@@ -51,7 +51,7 @@ static const char *grouped(size_t n, char room[32])
 }
 
 struct counts {
-	size_t runs_done, adapters, adapters_have, texts, texts_have, trainings, decodes, most_outputs;
+	size_t runs_done, adapters, adapters_have, texts, texts_have, trainings, searches;
 };
 
 static struct counts count(const struct plan *plan)
@@ -67,9 +67,7 @@ static struct counts count(const struct plan *plan)
 	for (size_t i = 0; i < plan->n_jobs; i++) {
 		const struct plan_job *job = &plan->jobs[i];
 		c.trainings += job->job.kind == JOB_TRAIN;
-		c.decodes += job->job.kind == JOB_DECODE;
-		if (job->job.kind == JOB_DECODE && job->n_artifacts > c.most_outputs)
-			c.most_outputs = job->n_artifacts;
+		c.searches += job->n_searches;
 	}
 	for (size_t i = 0; i < plan->n_runs; i++) {
 		bool done = true;
@@ -141,8 +139,8 @@ void plan_print_summary(FILE *out, const struct spec *spec, const struct plan *p
 	else if (trained > c.adapters)
 		snprintf(note, sizeof note, "shared by %s runs", grouped(trained, room));
 	put_row(out, "trainings", c.adapters, c.adapters_have, c.trainings, note);
-	snprintf(note, sizeof note, c.decodes ? "by %s search%s" : "", grouped(c.decodes, room),
-		 c.decodes == 1 ? "" : "es");
+	snprintf(note, sizeof note, c.searches ? "by %s search%s" : "", grouped(c.searches, room),
+		 c.searches == 1 ? "" : "es");
 	put_row(out, "text sets", c.texts, c.texts_have, c.texts - c.texts_have, note);
 	fputc('\n', out);
 	if (c.adapters - c.adapters_have > c.trainings)

@@ -61,13 +61,15 @@ struct made {
 	"model: model\ndataset: {train: train.txt, eval: {dev: {input: dev.txt, references: dev.out}, small: "         \
 	"small.txt}}\n"
 
+static int workers; /* of the plans to come; 0: every search has a job of its own */
+
 /* Sweep file text -> plan; -1 when plan_build refuses. */
 static int try_plan(struct made *m, const char *text, struct existing *e)
 {
 	*m = (struct made){0};
 	write_text("s.yaml", text);
 	char *path = fs_join(folder, "s.yaml");
-	struct plan_options options = {.artifacts_dir = "/db/results.artifacts", .ctx = e};
+	struct plan_options options = {.artifacts_dir = "/db/results.artifacts", .ctx = e, .workers = workers};
 	if (e) {
 		options.have = have;
 		options.digest = digest;
@@ -560,12 +562,54 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Searches of one adapter share jobs, so that two workers have two jobs each; never those of two adapters. */
+static void test_merging(void **state)
+{
+	(void)state;
+	static const char text[] = HEAD "parameters:\n  num_virtual_tokens: [1, 2]\n  num_beams: [3, 5, 7]\n"
+					"  temperature: [0.5, 1.0]\n  do_sample: true\n  max_new_tokens: [5, 9]\n";
+	struct made alone, shared;
+	build(&alone, text, NULL);
+	assert_int_equal(count_jobs(&alone.plan, JOB_DECODE), 12);
+	static const struct {
+		int workers;
+		size_t decodes;
+	} cases[] = {{1, 2}, {2, 4}, {3, 6}, {6, 12}, {100, 12}};
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		workers = cases[c].workers;
+		build(&shared, text, NULL);
+		workers = 0;
+		assert_int_equal(count_jobs(&shared.plan, JOB_TRAIN), 2);
+		assert_int_equal(count_jobs(&shared.plan, JOB_DECODE), cases[c].decodes);
+		size_t searches = 0, outputs = 0;
+		for (size_t i = 0; i < shared.plan.n_jobs; i++) {
+			const struct plan_job *job = &shared.plan.jobs[i];
+			if (job->job.kind != JOB_DECODE)
+				continue;
+			searches += job->n_searches;
+			outputs += job->n_artifacts;
+			assert_int_equal(job->n_searches, 12 / cases[c].decodes);
+			for (size_t j = 0; j < job->n_artifacts; j++) /* its adapter's, and nobody else's */
+				assert_int_equal(shared.plan.artifacts[job->artifacts[j]].adapter,
+						 shared.plan.jobs[job->waits_for].artifacts[0]);
+		}
+		assert_int_equal(searches, 12);
+		assert_int_equal(outputs, alone.plan.n_artifacts - 2);
+		/* the same artifacts under the same keys */
+		for (size_t i = 0; i < alone.plan.n_artifacts; i++)
+			assert_string_equal(alone.plan.artifacts[i].key, shared.plan.artifacts[i].key);
+		release(&shared);
+	}
+	release(&alone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sharing), cmocka_unit_test(test_collapse),     cmocka_unit_test(test_base_model),
 		cmocka_unit_test(test_reuse),   cmocka_unit_test(test_key_text),     cmocka_unit_test(test_key_depends),
 		cmocka_unit_test(test_splits),  cmocka_unit_test(test_many_outputs), cmocka_unit_test(test_print),
+		cmocka_unit_test(test_merging),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
