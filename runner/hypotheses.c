@@ -36,7 +36,7 @@ char *hypotheses_clean(const char *text, size_t n, const char *echo)
 			i += n_echo;
 			continue;
 		}
-		clean[size++] = text[i] == '\n' ? ' ' : text[i];
+		clean[size++] = text[i] == '\n' || text[i] == '\0' ? ' ' : text[i];
 		i++;
 	}
 	size_t start = leading_space(clean, size);

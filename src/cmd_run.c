@@ -159,6 +159,7 @@ static int prepare(struct run *r, struct err *err)
 /* ---- the check job ---- */
 
 struct check {
+	bool live;  /* a line on the terminal is in the way */
 	bool input; /* the user's files are at fault, not a worker that died */
 	struct err err;
 	char *log_tail;
@@ -170,6 +171,8 @@ static int check_event(void *ctx, size_t job, int worker, const struct event *ev
 	(void)job;
 	(void)worker;
 	(void)err;
+	if (event->kind == EVENT_NOTE)
+		fprintf(stderr, "%snote: %s\n", c->live ? "\r\033[K" : "", event->text);
 	if (event->kind == EVENT_ERROR)
 		c->input = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
 	return 0;
@@ -194,7 +197,7 @@ static int run_check(struct run *r, struct err *err)
 	static const struct sched_listener listener = {.event = check_event, .ended = check_ended};
 	struct plan_job job = {.job = r->plan.check, .title = (char *)"check model and data", .waits_for = PLAN_NONE};
 	struct plan plan = {.jobs = &job, .n_jobs = 1};
-	struct check check = {0};
+	struct check check = {.live = r->live};
 	struct sched_options options = {.jobs = 1, .cores = (int)r->cores, .listener = &listener, .ctx = &check};
 	struct sched_result result;
 	if (!job.job.key[0])

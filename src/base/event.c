@@ -9,7 +9,7 @@
 #include "json.h"
 
 static const char *const event_names[EVENT_COUNT] = {"unknown",  "start", "progress", "loss",
-						     "artifact", "error", "done"};
+						     "artifact", "error", "done",     "note"};
 
 static void get_text(const cJSON *o, const char *name, char *to, size_t room)
 {

@@ -24,6 +24,7 @@ enum event_kind {
 	EVENT_ARTIFACT, /* key: that artifact's folder is in place */
 	EVENT_ERROR,    /* text: one sentence; error_kind: an enum err_kind (ERR_INPUT is never retried) */
 	EVENT_DONE,     /* the job is complete: seconds, tokens_per_second, peak_rss_kb */
+	EVENT_NOTE,     /* text: one sentence that the user should read, though nothing failed */
 	EVENT_COUNT
 };
 
