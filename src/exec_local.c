@@ -177,29 +177,36 @@ static _Noreturn __attribute__((noinline)) void launch_child(const struct launch
 	_exit(127);
 }
 
-/* A copy of the environment with the worker's threads. The caller frees the list and list[0..2]. */
+#define N_OURS 3 /* variables that we set; the user's are replaced */
+
+/* A copy of the environment with the worker's threads. The caller frees the list and its first N_OURS texts.
+ *
+ * libgomp's threads spin for milliseconds at a barrier before they sleep, which costs a busy machine most of its time
+ * (measured on a training step: four times the CPU time); a short spin was never slower. With more workers than cores a
+ * thread that spins takes the core from one that computes, so there they do not spin at all. The user's own words win.
+ */
 static char **launch_environment(const struct exec_local *e, int threads)
 {
-	static const char *const ours[] = {"OMP_NUM_THREADS=", "BLIS_NUM_THREADS=", "OMP_DYNAMIC="};
+	static const char *const ours[N_OURS] = {"OMP_NUM_THREADS=", "BLIS_NUM_THREADS=", "OMP_DYNAMIC="};
 	size_t n = 0, out = 0;
 	while (environ && environ[n])
 		n++;
-	char **list = mem_array(n + 5, sizeof *list);
-	list[out++] = mem_printf("OMP_NUM_THREADS=%d", threads);
-	list[out++] = mem_printf("BLIS_NUM_THREADS=%d", threads);
-	list[out++] = mem_strdup("OMP_DYNAMIC=false");
-	bool policy = false;
+	char **list = mem_array(n + N_OURS + 2, sizeof *list);
+	list[out++] = mem_printf("%s%d", ours[0], threads);
+	list[out++] = mem_printf("%s%d", ours[1], threads);
+	list[out++] = mem_printf("%sfalse", ours[2]);
+	bool spin_said = false;
 	for (size_t i = 0; i < n; i++) {
 		bool skip = false;
-		for (size_t k = 0; k < 3; k++)
+		for (size_t k = 0; k < N_OURS; k++)
 			skip |= strncmp(environ[i], ours[k], strlen(ours[k])) == 0;
-		policy |= strncmp(environ[i], "OMP_WAIT_POLICY=", 16) == 0;
+		spin_said |= strncmp(environ[i], "OMP_WAIT_POLICY=", 16) == 0 ||
+			     strncmp(environ[i], "GOMP_SPINCOUNT=", 15) == 0;
 		if (!skip)
 			list[out++] = environ[i];
 	}
-	/* More workers than cores: a thread that spins takes the core from one that computes. */
-	if (e->overcommit && !policy)
-		list[out++] = (char *)"OMP_WAIT_POLICY=passive";
+	if (!spin_said)
+		list[out++] = e->overcommit ? (char *)"OMP_WAIT_POLICY=passive" : (char *)"GOMP_SPINCOUNT=2000";
 	list[out] = NULL;
 	return list;
 }
@@ -319,7 +326,7 @@ out:
 		if (pipe_report[i] >= 0)
 			close(pipe_report[i]);
 	}
-	for (int i = 0; env && i < 3; i++)
+	for (int i = 0; env && i < N_OURS; i++)
 		free(env[i]);
 	free(env);
 	if (result < 0) {

@@ -4,10 +4,11 @@
  *     record_init(&record, workers);
  *     struct sched_options options = {.listener = &record_listener, .ctx = &record, ...};
  *     sched_run(&plan, executor, &options, &result, err);
+ *     record_flush(&record, err);
  *     record_release(&record);
  *
  * Borrows all that it points to. Rows are committed when the scheduler has nothing more to say for the moment
- * (sched.h, idle): one transaction for what came together, and none stays open while it sleeps. */
+ * (sched.h, idle), and after sched_run by record_flush. */
 #ifndef SWEEP_RECORD_H
 #define SWEEP_RECORD_H
 
@@ -39,14 +40,16 @@ struct record {
 	struct record_slot *slots; /* [workers] */
 	struct record_loss *losses;
 	size_t n_losses, losses_room;
-	int64_t losses_at; /* when losses were last written */
-	bool batch;        /* a transaction is open */
-	bool full;         /* the disk is */
+	int64_t flushed_at; /* when the last transaction ended */
+	bool batch;         /* one is open */
+	bool full;          /* the disk is */
 };
 
 extern const struct sched_listener record_listener;
 
 void record_init(struct record *record, int workers);
+/* Commits what is not committed yet. */
+int record_flush(struct record *record, struct err *err);
 void record_release(struct record *record);
 
 #endif

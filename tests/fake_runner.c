@@ -6,9 +6,9 @@
  *     FAKE_SYNC=0                       artifacts without fsync: for measuring the scheduler alone
  *     FAKE_LOG=FILE                     a line for each artifact made: "KIND KEY"
  *     FAKE_RULES="train:kill:1;num_beams=3:refuse:9"
- *         WHAT:ACTION:ATTEMPTS, the first that fits: WHAT is a kind (check, train, decode) or a parameter's value of an
- *         output; it applies to attempts 1..ATTEMPTS (the attempt is in the job file's name).
- *     Actions: kill (SIGKILL itself), refuse (bad input), fail (exit 1 with a sentence), mute (exit 1 without one),
+ *         WHAT:ACTION:ATTEMPTS, the first that fits: WHAT is a kind (check, train, decode), a parameter's value of an
+ *         output, or both ("decode,num_beams=3"); it applies to attempts 1..ATTEMPTS (the attempt is in the job file's
+ * name). Actions: kill (SIGKILL itself), refuse (bad input), fail (exit 1 with a sentence), mute (exit 1 without one),
  *         forget (exit 0, makes nothing), hang (deaf to SIGTERM), close (closes its events and lives), chatter (garbage
  * and endless lines, then works), late (makes all, then dies), spoil (makes an artifact that nobody can read), full
  * (says that the disk is full), half (makes one artifact, then dies) */
@@ -35,7 +35,7 @@ static void pause_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-static bool fits(const struct job *job, const char *what)
+static bool fits_one(const struct job *job, const char *what)
 {
 	const char *equals = strchr(what, '=');
 	if (!equals)
@@ -53,6 +53,16 @@ static bool fits(const struct job *job, const char *what)
 	return found;
 }
 
+/* "decode,num_beams=3": all of it */
+static bool fits(const struct job *job, char *what)
+{
+	char *save;
+	for (char *one = strtok_r(what, ",", &save); one; one = strtok_r(NULL, ",", &save))
+		if (!fits_one(job, one))
+			return false;
+	return true;
+}
+
 /* The action for this job and attempt, or "". */
 static const char *choose(const struct job *job, int attempt)
 {
@@ -61,7 +71,7 @@ static const char *choose(const struct job *job, int attempt)
 	for (char *save, *rule = strtok_r(rules, ";", &save); rule; rule = strtok_r(NULL, ";", &save)) {
 		char *inner, *what = strtok_r(rule, ":", &inner), *action = strtok_r(NULL, ":", &inner);
 		char *times = strtok_r(NULL, ":", &inner);
-		if (what && action && times && fits(job, what) && attempt <= strtol(times, NULL, 10))
+		if (what && action && times && attempt <= strtol(times, NULL, 10) && fits(job, what))
 			return action;
 	}
 	return "";

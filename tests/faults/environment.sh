@@ -43,12 +43,14 @@ expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
 rm -rf results.* made.log
 
 # a worker that finds no room: everything stops with one sentence, and what was finished is kept
-FAKE_RULES="num_beams=3:full:9" run "$SWEEP" run grid.yaml --jobs 1 --quiet
+run "$SWEEP" run grid.yaml --set num_virtual_tokens=10 --quiet
+expect_status 0
+FAKE_RULES="decode:full:9" run "$SWEEP" run grid.yaml --quiet
 expect_status 2
 expect_err "No space left on device"
 expect_err "finished work is kept"
 kept=$(query "SELECT count(*) FROM runs WHERE status = 'done'")
-check [ "$kept" -gt 0 ]
+check [ "$kept" -eq 12 ]
 run "$SWEEP" run grid.yaml --quiet
 expect_status 0
 check [ -z "$(made_twice)" ]

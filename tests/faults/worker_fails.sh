@@ -30,12 +30,12 @@ check [ "$(($(made) - before))" -eq 9 ]
 check [ -z "$(made_twice)" ]
 rm -rf results.* made.log
 
-# one decode setting fails: only its runs
-FAKE_RULES="num_beams=5:mute:9" run "$SWEEP" run grid.yaml
+# decoding with one adapter fails: only its runs
+FAKE_RULES="decode,num_virtual_tokens=5:mute:9" run "$SWEEP" run grid.yaml
 expect_status 1
 expect_err "did not say why"
 expect_query 24 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
-expect_query 12 "SELECT count(*) FROM runs WHERE status = 'failed' AND num_beams = 5"
+expect_query 12 "SELECT count(*) FROM runs WHERE status = 'failed' AND num_virtual_tokens = 5"
 rm -rf results.* made.log
 
 # half done when it dies: the second attempt makes the rest
@@ -45,7 +45,8 @@ check [ -z "$(made_twice)" ]
 rm -rf results.* made.log
 
 # all made, then death: nothing is repeated; garbage on the pipe; a worker that forgets; one that spoils its artifacts
-FAKE_RULES="train:late:9;num_beams=3:chatter:9;num_beams=5:forget:1;num_beams=7:spoil:9" run "$SWEEP" run grid.yaml
+FAKE_RULES="train:late:9;num_virtual_tokens=5:chatter:9;num_virtual_tokens=10:forget:1;num_virtual_tokens=20:spoil:9" \
+	run "$SWEEP" run grid.yaml
 expect_status 1
 expect_err "ended without making"
 expect_err "artifact.json"
