@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 need_packages $BUILD_PACKAGES sqlite3
 [ -x build/release/sweep ] || echo "building sweep ..." >&2
-build_preset release
+build_preset release sweep sweep-runner
 
 build/release/sweep run sweeps/beam_grid.yaml
 echo

@@ -35,12 +35,15 @@ need_packages() {
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libblis-openmp-dev libyaml-dev libsqlite3-dev
 	libcurl4-openssl-dev libcjson-dev libpcre2-dev zlib1g-dev libssl-dev"
 
-# build_preset NAME: configures once, then builds what changed; quiet unless it fails.
+# build_preset NAME [TARGETS]: configures where that is needed, then builds what changed; quiet unless it fails. Without
+# targets everything is built, tests too (and configured again: their packages may have come since).
 build_preset() {
+	preset=$1
+	shift
 	log=$(mktemp)
-	if [ ! -f "build/$1/build.ninja" ]; then
-		cmake --preset "$1" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+	if [ $# -eq 0 ] || [ ! -f "build/$preset/build.ninja" ]; then
+		cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 	fi
-	cmake --build "build/$1" >"$log" 2>&1 || { tail -n 60 "$log" >&2; return 1; }
+	cmake --build "build/$preset" ${1:+--target "$@"} >"$log" 2>&1 || { tail -n 60 "$log" >&2; return 1; }
 	rm -f "$log"
 }

@@ -289,7 +289,7 @@ static size_t add(struct test_plan *t, struct fake *f, const char *key, size_t w
 				.model = text_of("/m"),
 				.prompt = text_of("p"),
 				.target = text_of("t")};
-	snprintf(job->job.key, HASH_HEX, "%s", key);
+	snprintf(job->job.key, HASH_HEX, "%.64s", key);
 	job->title = text_of(key);
 	job->waits_for = waits_for;
 	job->cost = cost;
