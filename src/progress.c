@@ -270,7 +270,11 @@ static void frame_worker(struct progress *p, struct line *l, int worker, int tit
 	}
 	const struct plan_job *job = &p->o.plan->jobs[a->job];
 	struct line title = {.out = l->out, .width = l->width, .room = l->width + title_room, .colour = l->colour};
-	line_text(&title, PLAIN, job->title);
+	if ((int)strlen(job->title) > title_room) /* say that it is cut */
+		line_printf(&title, PLAIN, "%.*s%s", title_room - (p->o.utf8 ? 1 : 2), job->title,
+			    p->o.utf8 ? "…" : "..");
+	else
+		line_text(&title, PLAIN, job->title);
 	l->width = title.width;
 	line_pad(l, 4 + title_room + 1);
 	if (l->room - l->width >= BAR_CELLS + 1 + 36) {
