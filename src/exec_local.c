@@ -45,7 +45,8 @@ struct slot {
 	int events, log; /* read end of its pipe, its log; -1: closed */
 	off_t log_start; /* where this attempt's log begins */
 	char *job_path, *log_path;
-	char *line; /* [LINE_ROOM] bytes begin..end are not parsed yet */
+	char *spare_job, *spare_log; /* files of an earlier worker that nobody needs: renamed for the next one */
+	char *line;                  /* [LINE_ROOM] bytes begin..end are not parsed yet */
 	size_t begin, end;
 	bool overlong; /* inside a line that is too long: skip to its newline */
 	size_t stray;  /* bytes of non-events copied to the log */
@@ -234,6 +235,19 @@ static int launch(const struct launch *l, int report_read, pid_t *pid)
 	return code;
 }
 
+/* Gives an unneeded file the name of one that is needed, unless that exists. Making and removing a file for each of
+ * thousands of short jobs is slow: ext4 looks through the inodes deleted lately each time it makes one (measured: half
+ * of the scheduler's time). */
+static void reuse_file(char **spare, const char *path)
+{
+	if (!*spare)
+		return;
+	if (access(path, F_OK) == 0 || rename(*spare, path) < 0)
+		unlink(*spare);
+	free(*spare);
+	*spare = NULL;
+}
+
 /* Not synced: it can be made again, and a start should not wait for the disk. */
 static int write_job_file(const char *path, const char *text, struct err *err)
 {
@@ -267,8 +281,8 @@ static void slot_release(struct slot *s)
 		close(s->log);
 	free(s->job_path);
 	free(s->log_path);
-	char *line = s->line;
-	*s = (struct slot){.events = -1, .log = -1, .line = line};
+	*s = (struct slot){
+		.events = -1, .log = -1, .line = s->line, .spare_job = s->spare_job, .spare_log = s->spare_log};
 }
 
 static int slot_open_log(struct slot *s, struct err *err)
@@ -294,6 +308,8 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 		s->line = mem_alloc(LINE_ROOM);
 	s->job_path = mem_printf("%s/%.*s.%d.json", e->jobs_dir, KEY_PREFIX, r->job_key, r->attempt);
 	s->log_path = mem_printf("%s/%.*s.%d.log", e->logs_dir, KEY_PREFIX, r->job_key, r->attempt);
+	reuse_file(&s->spare_job, s->job_path);
+	reuse_file(&s->spare_log, s->log_path);
 	if (write_job_file(s->job_path, r->job_text, err) < 0 || slot_open_log(s, err) < 0)
 		goto out;
 	if (pipe2(pipe_events, O_CLOEXEC) < 0 || pipe2(pipe_report, O_CLOEXEC) < 0) {
@@ -438,10 +454,14 @@ static void slot_end(struct exec_local *e, int index, struct executor_report *re
 	report->signal = report->exited ? 0 : WTERMSIG(s->status);
 	report->log_tail = slot_log_tail(s);
 	struct stat st;
-	if (fstat(s->log, &st) == 0 && st.st_size == 0)
-		unlink(s->log_path);
-	if (report->exited && report->status == 0)
-		unlink(s->job_path);
+	if (fstat(s->log, &st) == 0 && st.st_size == 0) {
+		s->spare_log = s->log_path;
+		s->log_path = NULL;
+	}
+	if (report->exited && report->status == 0) {
+		s->spare_job = s->job_path;
+		s->job_path = NULL;
+	}
 	cores_give_back(e, index);
 	slot_release(s);
 }
@@ -598,6 +618,12 @@ static void local_free(struct executor *base)
 				;
 		}
 		slot_release(s);
+		if (s->spare_job)
+			unlink(s->spare_job);
+		if (s->spare_log)
+			unlink(s->spare_log);
+		free(s->spare_job);
+		free(s->spare_log);
 		free(s->line);
 	}
 	if (e->null >= 0)

@@ -42,6 +42,7 @@ struct task {
 struct worker {
 	size_t job; /* PLAN_NONE: free */
 	int threads;
+	size_t next;  /* where in its job's artifacts the next one is likely to be */
 	bool refused; /* it reported bad input: no retry */
 	char reason[sizeof(((struct err *)0)->text)];
 };
@@ -224,9 +225,15 @@ static void on_event(struct sched *s, const struct executor_report *report)
 	const struct plan_job *job = &s->plan->jobs[worker->job];
 	TELL(s, event, worker->job, report->worker, event);
 	if (event->kind == EVENT_ARTIFACT) {
-		for (size_t i = 0; i < job->n_artifacts; i++)
-			if (strcmp(s->plan->artifacts[job->artifacts[i]].key, event->key) == 0)
-				take_artifact(s, worker, job->artifacts[i]);
+		/* They come about in the order of the job file, and there may be thousands. */
+		for (size_t k = 0; k < job->n_artifacts; k++) {
+			size_t i = (worker->next + k) % job->n_artifacts;
+			if (strcmp(s->plan->artifacts[job->artifacts[i]].key, event->key) != 0)
+				continue;
+			worker->next = i + 1;
+			take_artifact(s, worker, job->artifacts[i]);
+			break;
+		}
 	} else if (event->kind == EVENT_ERROR && !worker->refused) {
 		worker->refused = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
 		snprintf(worker->reason, sizeof worker->reason, "%s", event->text);

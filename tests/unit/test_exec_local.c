@@ -136,7 +136,6 @@ static void test_events_and_environment(void **state)
 	char *log = mem_printf("%s/logs/0123456789abcdef.1.log", dir),
 	     *job = mem_printf("%s/jobs/0123456789abcdef.1.json", dir);
 	assert_true(fs_exists(log));
-	assert_false(fs_exists(job)); /* ended well: no longer needed */
 	struct err err = {0};
 	assert_int_equal(e->ops->wait(e, 20, &r, &err), 0);
 	/* the slot is free again; a second attempt of the same number appends */
@@ -149,10 +148,12 @@ static void test_events_and_environment(void **state)
 	assert_int_equal(buf_read_file(&text, log, 1000, &err), 0);
 	assert_string_equal(text.data, "to the log\nto the log\n");
 	buf_release(&text);
+	e->ops->free(e);
+	assert_true(fs_exists(log));
+	assert_false(fs_exists(job)); /* ended well: no longer needed */
+	assert_int_equal(count_fds(), before);
 	free(log);
 	free(job);
-	e->ops->free(e);
-	assert_int_equal(count_fds(), before);
 }
 
 /* A worker has 0, 1, 2 and nothing of ours, its own group, and default signal handling. */
@@ -175,11 +176,11 @@ static void test_inheritance(void **state)
 	assert_string_equal(r.event.text, "0 1 2 |/dev/null|yes|0000000000000000|0000000000000000");
 	r = next(e);
 	assert_null(r.log_tail); /* an empty log is no log */
+	signal(SIGPIPE, SIG_DFL);
+	e->ops->free(e);
 	char *log = mem_printf("%s/logs/aa.1.log", dir);
 	assert_false(fs_exists(log));
 	free(log);
-	signal(SIGPIPE, SIG_DFL);
-	e->ops->free(e);
 	close(leak);
 }
 
@@ -470,6 +471,44 @@ static void test_pinning(void **state)
 	e->ops->free(e);
 }
 
+/* Files of workers that ended well are reused under new names: nobody's content is seen by another, or lost. */
+static void test_files(void **state)
+{
+	(void)state;
+	struct executor *e = executor(
+		"case $1 in *say*) echo said >&2;; *fail*) exit 1;; esac; grep -q '\"a\":1}$' \"$1\" || exit 7", 1, 1,
+		0);
+	static const char *const keys[] = {"quiet1", "say1", "quiet2", "fail1", "quiet3", "say1", "quiet1", "quiet1"};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		start(e, 0, keys[i], 1);
+		struct executor_report r = next(e);
+		assert_int_equal(r.kind, EXEC_ENDED);
+		assert_int_equal(r.status, strcmp(keys[i], "fail1") == 0 ? 1 : 0);
+		if (strcmp(keys[i], "say1") == 0)
+			assert_string_equal(r.log_tail, "said");
+		else
+			assert_null(r.log_tail);
+		free(r.log_tail);
+	}
+	e->ops->free(e);
+	char *logs = mem_printf("%s/logs", dir), *jobs = mem_printf("%s/jobs", dir);
+	char *said = fs_join(logs, "say1.1.log"), *failed = fs_join(jobs, "fail1.1.json");
+	struct buf text = BUF_INIT;
+	struct err err = {0};
+	assert_int_equal(buf_read_file(&text, said, 1000, &err), 0);
+	assert_string_equal(text.data, "said\nsaid\n"); /* twice, the second behind the first */
+	assert_true(fs_exists(failed));
+	unlink(said);
+	unlink(failed);
+	assert_int_equal(rmdir(logs), 0); /* nothing else is left */
+	assert_int_equal(rmdir(jobs), 0);
+	buf_release(&text);
+	free(logs);
+	free(jobs);
+	free(said);
+	free(failed);
+}
+
 /* Many starts: descriptors do not add up, nor do files. */
 static void test_many(void **state)
 {
@@ -510,6 +549,7 @@ int main(void)
 		TEST(test_free_ends_workers),
 		TEST(test_pinning),
 		TEST(test_left_behind),
+		TEST(test_files),
 		TEST(test_signal_beside_data),
 		TEST(test_many),
 		TEST(test_die_with_parent),
