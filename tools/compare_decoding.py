@@ -5,176 +5,150 @@ they differ: text, number of tokens, score (relative 1e-4).
     tools/compare_decoding.py --model runner/demo --adapter DIR --inputs sweeps/data/dev.txt --limit 20 \\
         --grid '{"num_beams": [1, 3], "length_penalty": [0, 1], "early_stopping": ["false", "never"]}'
 
---adapter random:V[:SCALE] makes a prefix of V virtual tokens, N(0, SCALE); none is the base model. The grid's lists are
-multiplied out, parameter names are sweep's own. Sampling is compared with equal noise: torch.multinomial is replaced by
-the exponential race of REFERENCE 5.4 over the generator of src/base/rng.h (runner/sample.h says which counter).
+--inputs may be given several times. --adapter random:V[:SCALE] makes a prefix of V virtual tokens, N(0, SCALE); none is
+the base model. The grid's lists are multiplied out, parameter names are sweep's own; a list of grids is their union.
+generate() is the slow side: --each N gives every input only N of the settings that share num_beams, max_new_tokens and
+do_sample, in turn, so that every setting has its share of the inputs; --minutes M stops after M minutes, --workers W
+runs W processes. Sampling is compared with equal noise (tools/theirs.py). The last line says what was compared.
 
-Needs torch, transformers 4.50.0, peft 0.14.0. Exit status 1 when anything differs.
+Needs the versions of tools/theirs.py. Exit status 1 when anything differs.
 """
-import argparse, collections, hashlib, itertools, json, os, struct, subprocess, sys, tempfile
+import argparse, collections, hashlib, itertools, json, multiprocessing, os, subprocess, sys, tempfile, time
 
-import numpy as np
+import theirs
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROMPT, TARGET = "Convert the following table into English text: {table} {eos} ", "{text} {eos}"
-RNG_SAMPLE = 4
-MASK = (1 << 64) - 1
+SHARED = ("num_beams", "max_new_tokens", "do_sample")
 
 
-def rng_key(seed, stream):
-    z = (seed + 0x9E3779B97F4A7C15 * (stream + 1)) & MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    z ^= z >> 31
-    return z & 0xFFFFFFFF, z >> 32
+def points(grids):
+    seen = []
+    for grid in grids if isinstance(grids, list) else [grids]:
+        names = sorted(grid)
+        for values in itertools.product(*(grid[n] if isinstance(grid[n], list) else [grid[n]] for n in names)):
+            point = dict(zip(names, values))
+            if point.get("num_beams", 1) == 1:  # they mean nothing there
+                point = {k: v for k, v in point.items() if k not in ("length_penalty", "early_stopping")}
+            if point not in seen:
+                seen.append(point)
+    return seen
 
 
-def rng_u32(key, hi, index):
-    """Philox4x32-10 words for an array of indices at position hi (rng.h: word index % 4 of block index / 4)."""
-    block = (index // 4).astype(np.uint64)
-    low = np.uint64(0xFFFFFFFF)
-    c0, c1 = block & low, block >> np.uint64(32)
-    c2 = np.full_like(c0, hi & 0xFFFFFFFF)
-    c3 = np.full_like(c0, hi >> 32)
-    k0, k1 = key
-    for _ in range(10):
-        a, b = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (b >> np.uint64(32)) ^ c1 ^ np.uint64(k0), b & low, (a >> np.uint64(32)) ^ c3 ^ np.uint64(k1), a & low
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    words = np.stack([c0, c1, c2, c3])
-    return words[index % 4, np.arange(len(index))]
+def share(settings, each, i):
+    """Indices of the settings that input i is decoded with."""
+    classes = collections.defaultdict(list)
+    for s, params in enumerate(settings):
+        classes[tuple(params.get(name) for name in SHARED)].append(s)
+    for members in classes.values():
+        n = min(each or len(members), len(members))
+        yield from (members[(i * n + k) % len(members)] for k in range(n))
 
 
-class Race:
-    """torch.multinomial without replacement, with sweep's noise."""
-
-    def start(self, ids, seed):
-        digest = hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes()).digest()
-        self.hash, self.key, self.step = struct.unpack("<Q", digest[:8])[0], rng_key(seed, RNG_SAMPLE), 0
-
-    def __call__(self, input, num_samples, replacement=False, generator=None):
-        assert input.shape[0] == 1 and not replacement
-        self.step += 1
-        r = rng_u32(self.key, (self.hash + self.step) & MASK, np.arange(input.shape[1]))
-        e = -np.log((r.astype(np.float64) + 0.5) * 2.0**-32)
-        return torch.topk(input / torch.from_numpy(e).to(input.dtype), num_samples).indices
-
-
-def points(grid):
-    names = sorted(grid)
-    for values in itertools.product(*(grid[n] if isinstance(grid[n], list) else [grid[n]] for n in names)):
-        yield dict(zip(names, values))
-
-
-def clean(text):
-    return text.replace("\n", " ").strip()
-
-
-def ours(args, settings, folder):
+def ours(args, rows, settings, folder):
     """Lines of hypotheses.jsonl for each setting."""
+    with open(f"{folder}/inputs.txt", "w", encoding="utf-8") as f:
+        f.writelines(row + "\n" for row in rows)
     outputs = []
     for i, params in enumerate(settings):
         key = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
         outputs.append({"key": key, "dir": f"{folder}/{i}", "split": 0, "params": params})
     job = {"sweep_job": 1, "kind": "decode", "key": "0" * 64, "model": os.path.abspath(args.model), "model_name": args.model,
-           "prompt": PROMPT, "target": TARGET, "outputs": outputs,
-           "splits": [{"name": "dev", "input": os.path.abspath(args.inputs), "limit": args.limit}]}
+           "prompt": theirs.PROMPT, "target": theirs.TARGET, "outputs": outputs,
+           "splits": [{"name": "dev", "input": f"{folder}/inputs.txt", "limit": 0}]}
     if args.adapter:
         job["adapter"] = os.path.abspath(args.adapter)
     path = f"{folder}/job.json"
     json.dump(job, open(path, "w"))
+    start = time.time()
     done = subprocess.run([args.runner, path], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"{args.runner}: {done.stdout[-1000:]}")
+    print(f"sweep-runner: {len(rows)} inputs x {len(settings)} settings in {time.time() - start:.0f} s", flush=True)
     return [[json.loads(line) for line in open(f"{folder}/{i}/hypotheses.jsonl")] for i in range(len(settings))]
 
 
 def random_adapter(args, folder):
     """A PEFT adapter of random keys and values."""
-    from peft import PrefixTuningConfig, get_peft_model
     parts = args.adapter.split(":")
-    base = AutoModelForCausalLM.from_pretrained(args.model)
-    torch.manual_seed(7)
-    model = get_peft_model(base, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=int(parts[1])))
+    peft = theirs.prefix_model(args.model, int(parts[1]), False, 0, 7)
     with torch.no_grad():
-        model.prompt_encoder.default.embedding.weight.normal_(0, float(parts[2]) if len(parts) > 2 else 1)
-    model.save_pretrained(folder)
+        peft.prompt_encoder.default.embedding.weight.mul_(float(parts[2]) if len(parts) > 2 else 1)
+    peft.save_pretrained(folder)
     return folder
 
 
-def theirs(model, ids, params, eos):
-    new = dict(params)
-    seed = new.pop("seed", 42)
-    if "early_stopping" in new:
-        new["early_stopping"] = {"false": False, "true": True, "never": "never"}[str(new["early_stopping"]).lower()]
-    new.setdefault("max_new_tokens", 20)
-    race.start(ids, seed)
-    x = torch.tensor([ids])
-    with torch.no_grad():
-        out = model.generate(input_ids=x, attention_mask=torch.ones_like(x), pad_token_id=eos, eos_token_id=eos,
-                             return_dict_in_generate=True, output_scores=True, **new)
-    tokens = out.sequences[0, len(ids):].tolist()
-    if eos in tokens:
-        tokens = tokens[:tokens.index(eos) + 1]
-    score = float(out.sequences_scores[0]) if new.get("num_beams", 1) > 1 else None
-    return tokens, score
+def start_worker(args, settings, rows):
+    global worker
+    torch.set_num_threads(1)
+    tok = theirs.tokenizer(args.model)
+    worker = (args, settings, rows, tok, theirs.with_adapter(args.model, args.adapter))
+
+
+def decode(i):
+    """(setting, text, tokens, score) of one input."""
+    args, settings, rows, tok, model = worker
+    ids = tok(theirs.prompt_text(rows[i], tok.eos_token))["input_ids"]
+    result = []
+    for s in share(settings, args.each, i):
+        tokens, score = theirs.generate(model, ids, tok.eos_token_id, settings[s])
+        result.append((s, theirs.text_of(tok, tokens, rows[i]), len(tokens), score))
+    return i, result
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--model", default=f"{ROOT}/runner/demo")
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=f"{theirs.ROOT}/runner/demo")
     p.add_argument("--adapter")
-    p.add_argument("--inputs", default=f"{ROOT}/sweeps/data/dev.txt")
-    p.add_argument("--limit", type=int, default=10)
-    p.add_argument("--runner", default=f"{ROOT}/build/release/sweep-runner")
+    p.add_argument("--inputs", action="append", help="FILE or FILE:N, its first N tables")
+    p.add_argument("--limit", type=int, default=10, help="of all inputs together")
+    p.add_argument("--runner", default=theirs.RUNNER)
     p.add_argument("--grid", default='{"num_beams": [1, 3, 5]}')
+    p.add_argument("--each", type=int, default=0)
+    p.add_argument("--minutes", type=float, default=1e9)
+    p.add_argument("--workers", type=int, default=1)
     p.add_argument("--show", type=int, default=5, help="differences to print")
     args = p.parse_args()
-    torch.multinomial = race
     folder = tempfile.mkdtemp(prefix="compare-decoding-")
     if args.adapter and args.adapter.startswith("random:"):
         args.adapter = random_adapter(args, f"{folder}/adapter")
-    tok = AutoTokenizer.from_pretrained(args.model)
-    model = AutoModelForCausalLM.from_pretrained(args.model, torch_dtype=torch.float32)
-    if args.adapter:
-        from peft import PeftModel
-        model = PeftModel.from_pretrained(model, args.adapter)
-    model.eval()
-    eos = tok.eos_token_id
-    tables = [line for line in open(args.inputs, encoding="utf-8").read().split("\n") if line.strip()][:args.limit]
-    prompts = [tok(PROMPT.replace("{table}", t).replace("{eos}", tok.eos_token))["input_ids"] for t in tables]
-    settings = list(points(json.loads(args.grid)))
-    mine = ours(args, settings, folder)
-    n, different, shown, texts = 0, 0, 0, set()
-    worst = 0.0
-    by_setting = collections.Counter()
-    for s, params in enumerate(settings):
-        for i, ids in enumerate(prompts):
-            tokens, score = theirs(model, ids, params, eos)
-            text = clean(tok.decode(tokens, skip_special_tokens=True).replace(PROMPT.split("{table}")[0] + tables[i], ""))
-            texts.add(text)
-            own = mine[s][i]
-            close = True
-            if score is not None:
-                gap = abs(own["score"] - score) / max(1.0, abs(score))
-                worst, close = max(worst, gap), gap <= 1e-4
-            n += 1
-            if own["text"] != text or own["tokens"] != len(tokens) or not close:
-                different += 1
-                by_setting[json.dumps(params)] += 1
-                if shown < args.show:
-                    shown += 1
-                    print(f"input {i}, {json.dumps(params)}\n  transformers {score} {len(tokens)} {text!r}\n"
-                          f"  sweep        {own['score']} {own['tokens']} {own['text']!r}")
-    for setting, count in by_setting.items():
-        print(f"{count} of {len(prompts)} differ: {setting}")
-    print(f"{n} decodings ({len(settings)} settings x {len(prompts)} inputs, {len(texts)} distinct texts): "
-          f"{n - different} identical, {different} different; largest relative score difference {worst:.1e}")
+    rows = []
+    for name in args.inputs or [f"{theirs.ROOT}/sweeps/data/dev.txt"]:
+        path, _, n = name.partition(":")
+        rows += theirs.tables(path, int(n or 0))
+    rows = rows[:args.limit]
+    settings = points(json.loads(args.grid))
+    mine = ours(args, rows, settings, folder)
+    count, different, shown, done, worst = 0, 0, 0, 0, 0.0
+    texts, by_setting, compared = set(), collections.Counter(), collections.Counter()
+    end = time.time() + 60 * args.minutes
+    with multiprocessing.Pool(args.workers, start_worker, (args, settings, rows)) as pool:
+        for i, results in pool.imap(decode, range(len(rows))):
+            done += 1
+            for s, text, n_tokens, score in results:
+                own, close = mine[s][i], True
+                texts.add(text)
+                if score is not None:
+                    gap = abs(own["score"] - score) / max(1.0, abs(score))
+                    worst, close = max(worst, gap), gap <= 1e-4
+                count += 1
+                compared[s] += 1
+                if own["text"] != text or own["tokens"] != n_tokens or not close:
+                    different += 1
+                    by_setting[json.dumps(settings[s])] += 1
+                    if shown < args.show:
+                        shown += 1
+                        print(f"input {i}, {json.dumps(settings[s])}\n  transformers {score} {n_tokens} {text!r}\n"
+                              f"  sweep        {own['score']} {own['tokens']} {own['text']!r}")
+            if time.time() > end:
+                pool.terminate()
+                break
+    for setting, n in by_setting.items():
+        print(f"{n} differ: {setting}")
+    print(f"{count} decodings ({done} inputs, {len(settings)} settings, {min(compared.values())} to "
+          f"{max(compared.values())} inputs a setting, {len(texts)} distinct texts): {count - different} identical, "
+          f"{different} different; largest relative score difference {worst:.1e}")
     return 1 if different else 0
 
 
-race = Race()
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,13 +1,17 @@
 /* test_golden_logits.c - logits of tiny GPT-2 folders of odd shapes, without and with a prefix, against those of
  * transformers and PEFT (tests/golden/models, tools/make_goldens.py): at most 1e-4 apart. The folders are read as a
  * user's are, so that F16 and BF16 weights, names with and without `transformer.`, buffers of old files, an own
- * lm_head and another epsilon are part of it. */
+ * lm_head and another epsilon are part of it. With arguments it is a tool for tools/compare_logits.py: MODEL [ADAPTER],
+ * lines of ids on standard input, float32 logits of every position to standard output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include <assert.h>
+#include <stdio.h>
 
 #include "adapter.h"
 #include "base/fs.h"
@@ -80,10 +84,42 @@ static void test_logits(void **state)
 	}
 }
 
+static int tool(const char *folder, const char *prefix)
+{
+	struct err err = {0};
+	struct model model;
+	struct adapter adapter = {0};
+	char *line = NULL;
+	size_t room = 0;
+	if (model_load(&model, folder, &err) < 0 || (prefix && adapter_load(&adapter, prefix, &model, &err) < 0)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
+	while (getline(&line, &room, stdin) > 0) {
+		int32_t ids[1024];
+		size_t n = 0;
+		for (char *next = line, *end; n < 1024; next = end) {
+			ids[n] = (int32_t)strtol(next, &end, 10);
+			if (end == next)
+				break;
+			assert(ids[n] >= 0 && (size_t)ids[n] < model.n_vocab);
+			n++;
+		}
+		float *logits = logits_of(&model, adapter.table, adapter.n_virtual, ids, n);
+		fwrite(logits, sizeof *logits, n * model.n_vocab, stdout);
+		free(logits);
+	}
+	free(line);
+	adapter_release(&adapter);
+	model_release(&model);
+	return fflush(stdout) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
-	(void)argc;
 	naive_short_waits(argv);
+	if (argc > 1)
+		return tool(argv[1], argc > 2 ? argv[2] : NULL);
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_logits)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
