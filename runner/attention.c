@@ -54,45 +54,85 @@ static struct work lay_out(const struct attention *a, float *memory)
 	return w;
 }
 
-/* C[rows, n] = A[rows, from .. to - 1] B[from .. to - 1, n]; rows is at most four, n a multiple of 8. */
-SIMD_CLONES static void product(size_t rows, size_t n, size_t from, size_t to, const float *a, size_t a_row,
-				size_t a_col, const float *b, size_t ldb, float *c, size_t ldc)
+/* C[rows, n] = A[rows, from .. to - 1] B[from .. to - 1, n]; rows is at most ROWS, n a multiple of 8. */
+struct product {
+	size_t rows, n, from, to;
+	const float *a;
+	size_t a_row, a_col;
+	const float *b;
+	size_t ldb;
+	float *c;
+	size_t ldc;
+};
+
+static void product_plain(const struct product *p)
+{
+	for (size_t r = 0; r < p->rows; r++) {
+		float *c = p->c + r * p->ldc;
+		memset(c, 0, p->n * sizeof *c);
+		for (size_t k = p->from; k < p->to; k++)
+			ops_axpy(c, p->a[r * p->a_row + k * p->a_col], p->b + k * p->ldb, p->n);
+	}
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+/* By intrinsics, because GCC 12 makes eight insertions of the broadcast of a[k] in a function with target_clones. ROWS
+ * x 16 sums stay in registers. A missing row repeats the last one and is not stored. */
+__attribute__((target("avx2,fma"))) static void product_avx2(const struct product *p)
 {
 	const float *row[ROWS];
 	for (size_t r = 0; r < ROWS; r++)
-		row[r] = a +
-			 (r < rows ? r : rows - 1) * a_row; /* a missing row repeats the last one and is not stored */
-	size_t j = 0;
-	for (; j + 16 <= n; j += 16) {
-		v8 sum[ROWS][2];
+		row[r] = p->a + (r < p->rows ? r : p->rows - 1) * p->a_row + p->from * p->a_col;
+	size_t steps = p->to - p->from, j = 0;
+	for (; j + 16 <= p->n; j += 16) {
+		const float *b = p->b + p->from * p->ldb + j;
+		__m256 sum[ROWS][2];
 		for (size_t r = 0; r < ROWS; r++)
-			sum[r][0] = sum[r][1] = simd_set(0);
-		for (size_t k = from; k < to; k++) {
-			v8 b0 = simd_load(b + k * ldb + j), b1 = simd_load(b + k * ldb + j + 8);
+			sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+		for (size_t k = 0, at = 0; k < steps; k++, at += p->a_col, b += p->ldb) {
+			__m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
 			for (size_t r = 0; r < ROWS; r++) {
-				v8 x = simd_set(row[r][k * a_col]);
-				sum[r][0] += x * b0;
-				sum[r][1] += x * b1;
+				__m256 x = _mm256_broadcast_ss(row[r] + at);
+				sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
+				sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
 			}
 		}
-		for (size_t r = 0; r < rows; r++) {
-			simd_store(c + r * ldc + j, sum[r][0]);
-			simd_store(c + r * ldc + j + 8, sum[r][1]);
+		for (size_t r = 0; r < ROWS; r++) {
+			if (r < p->rows) {
+				_mm256_storeu_ps(p->c + r * p->ldc + j, sum[r][0]);
+				_mm256_storeu_ps(p->c + r * p->ldc + j + 8, sum[r][1]);
+			}
 		}
 	}
-	if (j < n) {
-		v8 sum[ROWS];
+	if (j < p->n) {
+		const float *b = p->b + p->from * p->ldb + j;
+		__m256 sum[ROWS];
 		for (size_t r = 0; r < ROWS; r++)
-			sum[r] = simd_set(0);
-		for (size_t k = from; k < to; k++) {
-			v8 b0 = simd_load(b + k * ldb + j);
+			sum[r] = _mm256_setzero_ps();
+		for (size_t k = 0, at = 0; k < steps; k++, at += p->a_col, b += p->ldb)
 			for (size_t r = 0; r < ROWS; r++)
-				sum[r] += row[r][k * a_col] * b0;
-		}
-		for (size_t r = 0; r < rows; r++)
-			simd_store(c + r * ldc + j, sum[r]);
+				sum[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(row[r] + at), _mm256_loadu_ps(b), sum[r]);
+		for (size_t r = 0; r < ROWS; r++)
+			if (r < p->rows)
+				_mm256_storeu_ps(p->c + r * p->ldc + j, sum[r]);
 	}
 }
+
+static void product(struct product p)
+{
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		product_avx2(&p);
+	else
+		product_plain(&p);
+}
+#else
+static void product(struct product p)
+{
+	product_plain(&p);
+}
+#endif
 
 /* to[c, t] = from[t, c] for whole blocks of 8 x 8; from has round8(rows) rows' worth of readable memory. */
 SIMD_CLONES static void transpose(const float *from, size_t rows, size_t width, float *to, size_t stride)
@@ -179,8 +219,8 @@ static void probabilities(const struct attention *a, const struct work *w)
 	transpose(w->k, w->columns, w->width, w->turned, w->stride);
 	for (size_t i = 0; i < a->n_query; i += ROWS) {
 		size_t rows = block_rows(i, a->n_query);
-		product(rows, round8(visible(a, i + rows - 1)), 0, w->width, w->q + i * w->width, w->width, 1,
-			w->turned, w->stride, w->p + i * w->stride, w->stride);
+		product((struct product){rows, round8(visible(a, i + rows - 1)), 0, w->width, w->q + i * w->width,
+					 w->width, 1, w->turned, w->stride, w->p + i * w->stride, w->stride});
 		for (size_t r = i; r < i + rows; r++) {
 			float *p = w->p + r * w->stride;
 			ops_softmax(p, visible(a, r));
@@ -199,8 +239,8 @@ void attention_forward(const struct attention *a, float *memory, float *out, siz
 		for (size_t r = i; r < i + rows; r++)
 			dropout_row(&a->dropout, dropout_row_id(a->example, a->head, a->first + r), visible(a, r),
 				    w.p + r * w.stride);
-		product(rows, w.width, 0, visible(a, i + rows - 1), w.p + i * w.stride, w.stride, 1, w.v, w.width,
-			w.block, w.width);
+		product((struct product){rows, w.width, 0, visible(a, i + rows - 1), w.p + i * w.stride, w.stride, 1,
+					 w.v, w.width, w.block, w.width});
 		for (size_t r = 0; r < rows; r++)
 			memcpy(out + (i + r) * out_stride, w.block + r * w.width, a->head_size * sizeof *out);
 	}
@@ -217,8 +257,8 @@ static void score_gradients(const struct attention *a, struct work *w, const flo
 		w->masked = w->p;
 	for (size_t i = 0; i < a->n_query; i += ROWS) {
 		size_t rows = block_rows(i, a->n_query);
-		product(rows, round8(visible(a, i + rows - 1)), 0, w->width, w->dout + i * w->width, w->width, 1,
-			w->turned, w->stride, w->ds + i * w->stride, w->stride);
+		product((struct product){rows, round8(visible(a, i + rows - 1)), 0, w->width, w->dout + i * w->width,
+					 w->width, 1, w->turned, w->stride, w->ds + i * w->stride, w->stride});
 		for (size_t r = i; r < i + rows; r++) {
 			size_t n = visible(a, r);
 			float *ds = w->ds + r * w->stride, *masked = w->masked + r * w->stride;
@@ -242,8 +282,8 @@ static void column_gradients(const struct attention *a, const struct work *w, co
 {
 	for (size_t t = 0; t < end; t += ROWS) {
 		size_t rows = block_rows(t, end), before = a->n_virtual + a->first;
-		product(rows, w->width, t > before ? t - before : 0, a->n_query, weights + t, 1, w->stride, x, w->width,
-			w->block, w->width);
+		product((struct product){rows, w->width, t > before ? t - before : 0, a->n_query, weights + t, 1,
+					 w->stride, x, w->width, w->block, w->width});
 		for (size_t r = 0; r < rows; r++) {
 			const float *from = w->block + r * w->width;
 			if (t + r < a->n_virtual)
@@ -272,8 +312,8 @@ void attention_backward(const struct attention *a, float *memory, const float *d
 	float scale = 1 / sqrtf((float)a->head_size);
 	for (size_t i = 0; i < a->n_query; i += ROWS) {
 		size_t rows = block_rows(i, a->n_query);
-		product(rows, w.width, 0, visible(a, i + rows - 1), w.ds + i * w.stride, w.stride, 1, w.k, w.width,
-			w.block, w.width);
+		product((struct product){rows, w.width, 0, visible(a, i + rows - 1), w.ds + i * w.stride, w.stride, 1,
+					 w.k, w.width, w.block, w.width});
 		for (size_t r = 0; r < rows; r++) {
 			ops_scale(w.block + r * w.width, scale, a->head_size);
 			memcpy(g->q + (i + r) * g->q_stride, w.block + r * w.width, a->head_size * sizeof *g->q);
