@@ -2,7 +2,7 @@
 """Golden data for everything that is text or files: tokenizer, BLEU, bootstrap, safetensors, PEFT adapters.
 
     /opt/venv/bin/python tools/goldens_text.py            writes tests/golden/text/ (a second or ten, seeded: same bytes each time)
-    /opt/venv/bin/python tools/goldens_text.py --live N   compares N lines of a torture corpus with `tokenizers`, N segments with
+    /opt/venv/bin/python tools/goldens_text.py --live N   compares 3N lines of a torture corpus with `tokenizers`, N sets with
                                                           sacrebleu (needs a built tree: BUILD=build/release)
 
 Pinned: tokenizers 0.21.4, transformers 4.50.0, peft 0.14.0, safetensors, sacrebleu 2.6.0, numpy, torch 2.13.0 (CPU).
@@ -165,7 +165,6 @@ def make_adapters(rng):
 
 def live(n):
     """Compares far more than one wants to commit; prints one line for each comparison."""
-    from sacrebleu.metrics import BLEU
     from transformers import GPT2TokenizerFast
 
     build = os.environ.get("BUILD", os.path.join(ROOT, "build", "release"))
@@ -178,7 +177,7 @@ def live(n):
     for name in ("dev.txt", "dev.out", "small.txt", "small.out"):
         lines += [line.rstrip(b"\n") for line in open(shared + "/e2e/" + name, "rb")]
     bad = 0
-    for label, texts in (("E2E lines", lines), ("torture lines", torture(rng, n))):
+    for label, texts in (("E2E lines", lines), ("torture lines", torture(rng, 3 * n))):
         sent = b"".join(text.hex().encode() + b"\n" for text in texts)
         out = subprocess.run([tests + "/test_tokenizer", shared + "/gpt2"], input=sent, stdout=subprocess.PIPE, check=True).stdout
         rows = out.split(b"\n")[:-1]
@@ -193,14 +192,55 @@ def live(n):
             wrong += not same
         print(f"tokenizer, {label}: {len(texts)} compared with tokenizers (ids and decoded text), {wrong} different")
         bad += wrong
+    wrong = live_bleu(tests, rng, n)
+    sys.exit(1 if bad or wrong else 0)
+
+
+# Words for the live sets: other scripts, digits that are no ASCII digits, marks, and what tokenizer 13a looks at.
+SCRIPTS = ("Москва — столица, 10.5 ٣٫١٤ ١٢٣ هذا نص। नमस्ते दुनिया 中文，测试。 日本語 テスト 한국어 ไทย ภาษา Ελλάδα ½ ² é e\u0301 ﬁ ß İ ı "
+           "😀 👩\u200d👩 \u202b עברית 5-6 １２ ３-４ a\u00adb x\u2011y — “q” 3,000 3.5% U.S. it's &amp; &lt;b&gt; . , -").split(" ")
+
+
+def hypothesis_sets(rng, n):
+    """n sets of 1 to 6 segments; half of the sets have the same number of references everywhere."""
+    for _ in range(n):
+        size, fixed, script = rng.randint(1, 6), rng.random() < 0.5 and rng.randint(1, 4), rng.random() < 0.5
+        rows = segments(rng, size)
+        if script:
+            text = lambda: " ".join(rng.choice(SCRIPTS) for _ in range(rng.randint(0, 12)))
+            rows = [(text(), [text() for _ in refs]) for _, refs in rows]
+        yield [(h, (refs * 4)[:fixed] if fixed else refs) for h, refs in rows]
+
+
+def live_bleu(tests, rng, n):
+    from sacrebleu.metrics import BLEU
+
     metrics = [BLEU(smooth_method=s, effective_order=e) for e in (False, True) for s in ("exp", "none", "floor", "add-k")]
-    cases = segments(rng, n)
-    sent = "".join(" ".join(t.encode().hex() or "-" for t in [h] + refs) + "\n" for h, refs in cases).encode()
-    rows = subprocess.run([tests + "/test_bleu", "-"], input=sent, stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[:-1]
-    wrong = sum([float(x) for x in row.split()] != [m.sentence_score(h, refs).score for m in metrics]
-                for (h, refs), row in zip(cases, rows))
-    print(f"BLEU: {len(rows)} segments compared with sacrebleu (8 scores each), {wrong} not bit-equal")
-    sys.exit(1 if bad or wrong or len(rows) != len(cases) else 0)
+    sets = list(hypothesis_sets(rng, n))
+    sent = "".join("".join(" ".join(t.encode().hex() or "-" for t in [h] + refs) + "\n" for h, refs in rows) + "\n"
+                   for rows in sets).encode()
+    out = subprocess.run([tests + "/test_bleu", "-"], input=sent, stdout=subprocess.PIPE, check=True).stdout.decode()
+    answers = iter(out.split("\n")[:-1])
+    wrong = count = 0
+    for rows in sets:
+        sentences = []
+        for h, refs in rows:
+            scores = [m.sentence_score(h, refs).score for m in metrics]
+            sentences.append(scores[4])
+            wrong += [float(x) for x in next(answers).split()] != scores
+            count += 1
+        corpus, most = BLEU(), max(len(refs) for _, refs in rows)
+        score = corpus.corpus_score([h for h, _ in rows], [[refs[k] if k < len(refs) else None for _, refs in rows]
+                                                           for k in range(most)]).score
+        mean = 0.0
+        for value in sentences:
+            mean += value
+        ours = next(answers).split()
+        wrong += [float(ours[0]), float(ours[1]), ours[2]] != [score, mean / len(rows), str(corpus.get_signature())]
+    assert next(answers, None) is None
+    print(f"BLEU: {n} sets of {count} hypotheses compared with sacrebleu: 8 scores of each segment, corpus score, mean of "
+          f"sentence scores and signature of each set, {wrong} not bit-equal")
+    return wrong
 
 
 def main():
@@ -210,7 +250,7 @@ def main():
     logging.getLogger("sacrebleu").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     if args.live:
-        live(args.live)
+        live(args.live)  # exits
     os.makedirs(OUT, exist_ok=True)
     for i, make in enumerate((make_tokenizer, make_bleu, make_safetensors, make_adapters)):
         make(random.Random(1000 + i))

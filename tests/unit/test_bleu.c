@@ -1,7 +1,7 @@
 /* test_bleu.c - bleu.c and bleu_tokenize.c against sacrebleu: equal doubles, not close ones. The cases are those of
  * tests/golden/text/bleu.json (tools/goldens_text.py), the vectors of REFERENCE §6 and the whole E2E dev set. With an
- * argument it is a tool: a line of hex-encoded texts (hypothesis, references) in, eight scores out, for
- * tools/goldens_text.py --live. */
+ * argument it is a tool: a line of hex-encoded texts (hypothesis, references) in, eight scores out; an empty line in,
+ * the scores and the signature of the set out, for tools/goldens_text.py --live. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #define GOLDEN SOURCE_DIR "/tests/golden/text/bleu.json"
 #define E2E    SOURCE_DIR "/../shared/e2e"
 
-enum { MAX_REFS = 64 };
+enum { MAX_REFS = 64, MAX_SET = 64 };
 
 static void assert_same(double got, double expected)
 {
@@ -256,17 +256,36 @@ static void test_e2e(void **state)
 	buf_release(&d.references);
 }
 
-/* The tool of tools/goldens_text.py --live: "-" stands for an empty text. */
+/* Corpus BLEU, mean of sentence BLEU and signature of the segments since the last set. */
+static void answer_set(const struct bleu_stats *stats, size_t n, size_t references)
+{
+	struct buf signature = BUF_INIT;
+	bleu_signature(references, BLEU_SMOOTH_EXP, false, &signature);
+	printf("%.17g %.17g %s\n", bleu_corpus(stats, n), bleu_mean_sentence(stats, n), signature.data);
+	buf_release(&signature);
+}
+
+/* The tool of tools/goldens_text.py --live: "-" stands for an empty text, an empty line ends a set of segments. */
 static int answer(void)
 {
 	char *line = NULL, *save;
-	size_t room = 0;
+	size_t room = 0, n_set = 0, references = 0;
+	struct bleu_stats *set = mem_array(MAX_SET, sizeof *set);
 	while (getline(&line, &room, stdin) > 0) {
 		char *text[MAX_REFS];
 		size_t n = 0;
+		if (line[0] == '\n') {
+			answer_set(set, n_set, references);
+			n_set = 0;
+			continue;
+		}
 		for (char *hex = strtok_r(line, " \n", &save); hex && n < MAX_REFS; hex = strtok_r(NULL, " \n", &save))
 			text[n++] = unhex(strcmp(hex, "-") == 0 ? "" : hex);
 		struct bleu_stats s = one_segment(text[0], (const char *const *)text + 1, n - 1);
+		if (n_set < MAX_SET) {
+			references = n_set == 0 || references == n - 1 ? n - 1 : 0;
+			set[n_set++] = s;
+		}
 		for (int effective = 0; effective < 2; effective++)
 			for (int smooth = 0; smooth < 4; smooth++)
 				printf("%.17g ", bleu_score(&s, (enum bleu_smooth)smooth, effective).score);
@@ -275,6 +294,7 @@ static int answer(void)
 			free(text[--n]);
 	}
 	free(line);
+	free(set);
 	return 0;
 }
 
