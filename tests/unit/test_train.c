@@ -228,6 +228,31 @@ static void test_parameters_matter(void **state)
 	release(&base);
 }
 
+/* Without learning, epochs differ only in what is drawn: the order of the pairs, and the dropout. */
+static void test_every_epoch_draws_anew(void **state)
+{
+	(void)state;
+	static const char *const cases[] = {"learning_rate=0 epochs=2 train_limit=8 dropout=0 shuffle=false",
+					    "learning_rate=0 epochs=2 train_limit=8 dropout=0",
+					    "learning_rate=0 epochs=2 train_limit=8 dropout=0.3 shuffle=false"};
+	for (size_t k = 0; k < 3; k++) {
+		char name[16];
+		snprintf(name, sizeof name, "draws%zu", k);
+		struct outcome o = train(name, 1, cases[k]);
+		assert_int_equal(o.result, 0);
+		char line[4][2][64] = {{""}};
+		int step;
+		for (const char *p = o.losses.data; p; p = strchr(p + 1, '\n')) {
+			double loss;
+			if (sscanf(p, " {\"step\":%d,\"loss\":%lf", &step, &loss) == 2)
+				snprintf(line[(step - 1) % 4][(step - 1) / 4], 64, "%.17g", loss);
+		}
+		for (size_t i = 0; i < 4; i++)
+			assert_int_equal(strcmp(line[i][0], line[i][1]) == 0, k == 0);
+		release(&o);
+	}
+}
+
 static void refused(const char *set, const char *sentence)
 {
 	struct outcome o = train("refused", 1, set);
@@ -272,6 +297,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_threads_do_not_matter),
 		cmocka_unit_test(test_parameters_matter),
+		cmocka_unit_test(test_every_epoch_draws_anew),
 		cmocka_unit_test(test_what_cannot_work),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
