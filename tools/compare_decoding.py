@@ -9,7 +9,7 @@ they differ: text, number of tokens, score (relative 1e-4).
 the base model. The grid's lists are multiplied out, parameter names are sweep's own; a list of grids is their union.
 generate() is the slow side: --each N gives every input only N of the settings that share num_beams, max_new_tokens and
 do_sample, in turn, so that every setting has its share of the inputs; --minutes M stops after M minutes, --workers W
-runs W processes. Sampling is compared with equal noise (tools/theirs.py). The last line says what was compared.
+runs W processes, --skip N leaves out the first N inputs. Sampling is compared with equal noise (tools/theirs.py). The last line says what was compared.
 
 Needs the versions of tools/theirs.py. Exit status 1 when anything differs.
 """
@@ -103,6 +103,7 @@ def main():
     p.add_argument("--limit", type=int, default=10, help="of all inputs together")
     p.add_argument("--runner", default=theirs.RUNNER)
     p.add_argument("--grid", default='{"num_beams": [1, 3, 5]}')
+    p.add_argument("--skip", type=int, default=0, help="inputs that an earlier call compared")
     p.add_argument("--each", type=int, default=0)
     p.add_argument("--minutes", type=float, default=1e9)
     p.add_argument("--workers", type=int, default=1)
@@ -122,7 +123,7 @@ def main():
     texts, by_setting, compared = set(), collections.Counter(), collections.Counter()
     end = time.time() + 60 * args.minutes
     with multiprocessing.Pool(args.workers, start_worker, (args, settings, rows)) as pool:
-        for i, results in pool.imap(decode, range(len(rows))):
+        for i, results in pool.imap(decode, range(args.skip, len(rows))):
             done += 1
             for s, text, n_tokens, score in results:
                 own, close = mine[s][i], True
