@@ -36,7 +36,8 @@ run env HF_TOKEN=hf_secret "$SWEEP" fetch me/private
 check [ "$(grep -c '/cdn/back' hub/requests)" -eq 1 ]
 check [ "$(grep '/cdn/back' hub/requests | grep -c '"authorization": null')" -eq 1 ]
 # another port is another origin: a second Hub there must not see it
-mkdir second && python3 "$SOURCE_DIR/tests/fake_hub.py" --state second --repo me/private="$DEMO" --seconds 120 &
+mkdir second
+python3 "$SOURCE_DIR/tests/fake_hub.py" --state second --repo me/private="$DEMO" --seconds 120 &
 second=$!
 trap 'kill $second 2>/dev/null; hub_stop; rm -rf "$WORK"' EXIT
 for _ in $(seq 200); do [ -e second/port ] && break; sleep 0.05; done
