@@ -11,8 +11,6 @@ build_preset release sweep sweep-runner
 
 build/release/sweep run sweeps/beam_grid.yaml
 echo
-build/release/sweep report --top 5
-echo
 query='SELECT num_beams, round(avg(dev_bleu), 2) AS mean_bleu, max(dev_bleu) AS best FROM leaderboard GROUP BY 1'
 echo "\$ sqlite3 -box results.db '$query'"
 sqlite3 -box results.db "$query"

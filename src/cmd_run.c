@@ -37,6 +37,7 @@ struct run {
 	const char **overrides;
 	size_t n_overrides;
 	int64_t jobs, cores; /* 0: as many as make sense */
+	bool apart;          /* every search gets a job of its own: some that shared one failed */
 	bool dry, explain, quiet;
 	bool live; /* a display can be drawn */
 	struct spec spec;
@@ -115,7 +116,7 @@ static int build_plan(struct run *r, struct err *err)
 		free(path);
 	}
 	struct plan_options options = {
-		.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r, .workers = (int)r->jobs};
+		.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r, .workers = r->apart ? 0 : (int)r->jobs};
 	/* The plan's questions may adopt finished artifacts and remember digests: one transaction for all. */
 	bool batch = r->store && !r->dry;
 	int result = -1;
@@ -350,8 +351,23 @@ static int work(struct run *r, struct err *err)
 	if (result == 0)
 		result = store_end_sweep(r->store, r->sweep_id, r->result.interrupted, err);
 	say_failures(r, &record);
+	bool together = false;
+	for (size_t i = 0; i < record.n_failures; i++)
+		together |= r->plan.jobs[record.failures[i].job].n_searches > 1;
 	record_release(&record);
-	return result;
+	if (result < 0 || r->apart || !together || r->result.interrupted)
+		return result;
+	/* A search must not fail because of another that shared its job: those that are missing are tried alone. */
+	fprintf(stderr, "searches that failed together are tried one by one\n");
+	r->apart = true;
+	tally_release(&r->tally);
+	plan_release(&r->plan);
+	if (build_plan(r, err) < 0)
+		return -1;
+	tally_init(&r->tally, &r->spec, &r->plan);
+	if (store_begin_sweep(r->store, &r->spec, &r->plan, &r->sweep_id, err) < 0)
+		return -1;
+	return work(r, err);
 }
 
 static int start_executor(struct run *r, struct err *err)

@@ -38,6 +38,15 @@ expect_query 24 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
 expect_query 12 "SELECT count(*) FROM runs WHERE status = 'failed' AND num_virtual_tokens = 5"
 rm -rf results.* made.log
 
+# one beam width fails: its runs, and not those of the searches that shared its jobs
+FAKE_RULES="num_beams=5:mute:9" run "$SWEEP" run grid.yaml
+expect_status 1
+expect_err "tried one by one"
+expect_query 24 "SELECT count(*) FROM leaderboard WHERE status = 'done' AND num_beams <> 5"
+expect_query 12 "SELECT count(*) FROM runs WHERE status = 'failed' AND num_beams = 5"
+check [ -z "$(made_twice)" ]
+rm -rf results.* made.log
+
 # half done when it dies: the second attempt makes the rest
 FAKE_RULES="decode:half:1" run "$SWEEP" run grid.yaml --set "num_beams=3"
 expect_status 0
