@@ -11,6 +11,6 @@ build_preset release sweep sweep-runner
 
 build/release/sweep run sweeps/beam_grid.yaml
 echo
-query='SELECT num_beams, round(avg(dev_bleu), 2) AS mean_bleu, max(dev_bleu) AS best FROM leaderboard GROUP BY 1'
+query='SELECT num_virtual_tokens, max_new_tokens, round(avg(dev_bleu), 2) AS mean_bleu FROM leaderboard GROUP BY 1, 2'
 echo "\$ sqlite3 -box results.db '$query'"
 sqlite3 -box results.db "$query"
