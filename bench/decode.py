@@ -35,7 +35,8 @@ def main():
     parser.add_argument("--inputs", type=int, default=64)
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--model", default=str(WORK / "distilgpt2-shape"))
-    parser.add_argument("--skip-single", action="store_true")
+    parser.add_argument("--sides", default="sweep,batched,ctranslate2,single")
+    parser.add_argument("--modes", default="search,sample")
     args = parser.parse_args()
     machine(args.threads)
     torch.set_num_threads(args.threads)
@@ -52,11 +53,17 @@ def main():
     if not ct_dir.exists():
         AutoModelForCausalLM.from_pretrained(args.model).save_pretrained(WORK / "ct2-source")
         tok.save_pretrained(WORK / "ct2-source")
-        ctranslate2.converters.TransformersConverter(str(WORK / "ct2-source")).convert(str(ct_dir), quantization="float32")
+
+        class Converter(ctranslate2.converters.TransformersConverter):
+            def load_model(self, model_class, path, **kw):  # transformers 4.50 does not know `dtype` yet
+                kw.pop("dtype", None)
+                return super().load_model(model_class, path, **kw)
+
+        Converter(str(WORK / "ct2-source")).convert(str(ct_dir), quantization="float32")
     generator = ctranslate2.Generator(str(ct_dir), device="cpu", compute_type="float32", intra_threads=args.threads)
     ct_prompts = [tok.convert_ids_to_tokens([464] * 5 + p) for p in prompts]
 
-    for sample in (False, True):
+    for sample in [mode == "sample" for mode in args.modes.split(",")]:
         print("beam-sample" if sample else "beam search", f"({args.inputs} inputs, {args.beams} beams; seconds):")
         kw = dict(num_beams=args.beams, max_new_tokens=50, do_sample=sample, pad_token_id=EOT)
         if sample:
@@ -93,20 +100,19 @@ def main():
             extra = dict(sampling_topk=50, sampling_topp=0.9) if sample else {}
             if sample:  # CTranslate2 has no beam-sample: beams of 1, one draw for each beam
                 generator.generate_batch(ct_prompts, beam_size=1, num_hypotheses=args.beams, max_length=50,
-                                         include_prompt_in_result=False, end_token=EOT, max_batch_size=16, **extra)
+                                         include_prompt_in_result=False, end_token=[EOT], max_batch_size=16, **extra)
             else:
                 generator.generate_batch(ct_prompts, beam_size=args.beams, max_length=50,
-                                         include_prompt_in_result=False, end_token=EOT, max_batch_size=16)
+                                         include_prompt_in_result=False, end_token=[EOT], max_batch_size=16)
             return time.perf_counter() - start
 
-        sides = dict(sweep=ours, batched=batched, ctranslate2=ct2)
-        if not args.skip_single:
-            sides["single"] = single
-        r = rounds(args.rounds, **sides)
-        if "single" in r:
-            ratio("  sweep against generate(), one input at a time", r["single"], r["sweep"])
-        ratio("  sweep against generate(), batches of 16", r["batched"], r["sweep"])
-        ratio("  sweep against CTranslate2 float32, batches of 16", r["ctranslate2"], r["sweep"])
+        sides = dict(sweep=ours, batched=batched, ctranslate2=ct2, single=single)
+        r = rounds(args.rounds, **{name: side for name, side in sides.items() if name in args.sides.split(",")})
+        for name, what in dict(single="generate(), one input at a time", batched="generate(), batches of 16",
+                               ctranslate2="CTranslate2 float32, batches of 16").items():
+            if name in r:
+                ratio(f"  sweep against {what}", r[name], r["sweep"])
+
 
 
 main()

@@ -207,7 +207,7 @@ void plan_notes_name(const struct plan *plan, const size_t *artifacts, size_t n,
 	if (v == 0)
 		buf_adds(out, "decode base model: ");
 	else
-		buf_printf(out, "decode %lld virtual token%s: ", v, v == 1 ? "" : "s");
+		buf_printf(out, "decode %lld virtual: ", v);
 	if (v && a->adapter != PLAN_NONE) { /* what else its adapter differs by */
 		struct buf of = BUF_INIT;
 		put_others(plan, &a->adapter, 1, varies, &plan->artifacts[a->adapter].params, PARAM_STAGE_TRAIN, &of);

@@ -498,7 +498,7 @@ static void test_print(void **state)
 	assert_non_null(strstr(text, "text sets            72          0         72   by 18 searches\n"));
 	assert_non_null(strstr(text, "21 jobs to do, up to 2 at a time."));
 	assert_non_null(
-		strstr(text, "Longest chain: train 20 virtual tokens, then decode 20 virtual tokens: 7 beams,\n"));
+		strstr(text, "Longest chain: train 20 virtual tokens, then decode 20 virtual: 7 beams, 20/50\n"));
 	free(text);
 	print(&m, true, &text);
 	size_t lines = 0;
@@ -518,7 +518,7 @@ static void test_print(void **state)
 	free(text);
 	print(&m, true, &text);
 	assert_non_null(strstr(text, "have  train 5 virtual tokens; its adapter exists\n"));
-	assert_non_null(strstr(text, "have  decode 5 virtual tokens: 3 beams, 20 tokens, T 0.2; its texts exist\n"));
+	assert_non_null(strstr(text, "have  decode 5 virtual: 3 beams, 20 tokens, T 0.2; its texts exist\n"));
 	free(text);
 	release(&m);
 	build(&m, HEAD "parameters: {num_virtual_tokens: 0, temperature: 0.5}\n", NULL);
