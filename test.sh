@@ -7,22 +7,20 @@ cd "$(dirname "$0")"
 
 need_packages $BUILD_PACKAGES sqlite3 libcmocka-dev clang-format python3 || exit 1
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 status=0
 for preset in release asan; do
 	echo "== $preset"
 	SECONDS=0
 	build_preset "$preset" || exit 1
 	echo "built in ${SECONDS} s"
-	report=build/$preset/ctest.txt
-	ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" 2>&1 | tee "$report"
-	skips=$(grep -c '\*\*\*Skipped' "$report")
-	line=$(grep -E 'tests? passed, .* tests? failed out of' "$report")
-	all=$(sed -E 's/.* out of ([0-9]+).*/\1/' <<<"$line")
-	bad=$(sed -E 's/.*, ([0-9]+) tests? failed.*/\1/' <<<"$line")
-	[ -n "$all" ] && [ -n "$bad" ] || { echo "ctest said nothing of its results" >&2; exit 1; }
-	[ "$all" -gt 0 ] || { echo "no test was found" >&2; exit 1; }
+	report=$PWD/build/$preset/ctest.xml
+	rm -f "$report"
+	ctest --test-dir "build/$preset" --output-on-failure --output-junit "$report" -j "$(nproc)" || status=1
+	count() { grep -oE "$1=\"[0-9]+\"" "$report" | head -n 1 | tr -dc 0-9; } # of the head's <testsuite ...>
+	all=$(count tests) bad=$(count failures) skips=$(count skipped)
+	[ "${all:-0}" -gt 0 ] && [ -n "$bad" ] && [ -n "$skips" ] || { echo "no test was run" >&2; exit 1; }
 	passed=$((passed + all - bad - skips)) failed=$((failed + bad)) skipped=$((skipped + skips))
 done
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$status" -eq 0 ]
