@@ -73,6 +73,8 @@ def fresh(path):
 def save_adapter(peft, folder):
     """save_pretrained without its model card."""
     with tempfile.TemporaryDirectory() as scratch:
+        name = peft.peft_config["default"].base_model_name_or_path or ""
+        peft.peft_config["default"].base_model_name_or_path = name.rstrip("/").split("/")[-1]  # no path of this machine
         peft.save_pretrained(scratch)
         os.makedirs(folder, exist_ok=True)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
