@@ -2,6 +2,7 @@
 # What a person sees: on a terminal a bar with speed and ETA that fits its width, elsewhere plain lines only.
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"
+python3 -c 'import pty; pty.openpty()' 2>/dev/null || skip 'this machine gives no pseudo-terminals (is /dev/pts mounted?)'
 
 hub_start --repo m="$DEMO"
 SLOW='[{"method": "GET", "path": "cdn", "do": "slow", "rate": 4000000}]'
