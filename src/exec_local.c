@@ -57,7 +57,7 @@ struct slot {
 struct exec_local {
 	struct executor base; /* first: struct executor * is a struct exec_local * */
 	struct loop loop;
-	char *runner, *jobs_dir, *logs_dir;
+	char *runner, *dir, *jobs_dir, *logs_dir;
 	int null; /* /dev/null: every worker's standard input */
 	int grace_ms;
 	struct slot *slots;
@@ -626,10 +626,12 @@ static void local_free(struct executor *base)
 		free(s->spare_log);
 		free(s->line);
 	}
+	fs_remove_scratch(e->dir); /* of workers that crashed, or had to be killed */
 	if (e->null >= 0)
 		close(e->null);
 	loop_end(&e->loop);
 	free(e->runner);
+	free(e->dir);
 	free(e->jobs_dir);
 	free(e->logs_dir);
 	free(e->slots);
@@ -655,6 +657,7 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 	size_t n = (size_t)options->workers;
 	e->base.ops = &exec_local_ops;
 	e->runner = mem_strdup(options->runner);
+	e->dir = mem_strdup(options->dir);
 	e->jobs_dir = fs_join(options->dir, "jobs");
 	e->logs_dir = fs_join(options->dir, "logs");
 	e->grace_ms = options->grace_ms ? options->grace_ms : 5000;
@@ -666,6 +669,7 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 		e->slots[i] = (struct slot){.events = -1, .log = -1};
 	e->overcommit = options->workers > options->cores;
 	cores_init(e, options->cores, options->workers);
+	fs_remove_scratch(e->dir); /* of a scheduler that was killed, and its workers with it */
 	loop_begin(&e->loop);
 	/* 0, 1 and 2 must be taken: a pipe in their place would be overwritten by dup2 in the child. */
 	do

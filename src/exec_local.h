@@ -6,8 +6,9 @@
  *
  * Job files go to dir/jobs/<key>.<attempt>.json (not synced: they can be made again; those of workers that ended well
  * are reused, and removed at the end), logs to dir/logs/<key>.<attempt>.log (empty ones likewise; a later attempt with
- * the same number appends). From exec_local_new to ops->free the process's SIGINT, SIGTERM, SIGHUP and SIGCHLD belong
- * to the executor. */
+ * the same number appends). What a killed worker left half made in dir (<key>.tmp.<pid>) is removed at the beginning
+ * and at the end: dir belongs to one scheduler at a time, the one that holds the lock of results.db. From
+ * exec_local_new to ops->free the process's SIGINT, SIGTERM, SIGHUP and SIGCHLD belong to the executor. */
 #ifndef SWEEP_EXEC_LOCAL_H
 #define SWEEP_EXEC_LOCAL_H
 

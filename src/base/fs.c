@@ -193,3 +193,28 @@ void fs_dir_abandon(struct fs_dir *d)
 	free(d->scratch);
 	*d = (struct fs_dir){0};
 }
+
+/* Is it one of our names for what is not finished: something, ".tmp.", digits? */
+static bool is_scratch(const char *name)
+{
+	const char *mark = strstr(name, ".tmp.");
+	if (!mark || mark == name)
+		return false;
+	const char *pid = mark + strlen(".tmp.");
+	return *pid && pid[strspn(pid, "0123456789")] == '\0';
+}
+
+void fs_remove_scratch(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	while (d && (entry = readdir(d))) {
+		if (!is_scratch(entry->d_name))
+			continue;
+		char *path = fs_join(dir, entry->d_name);
+		fs_remove_tree(path);
+		free(path);
+	}
+	if (d)
+		closedir(d);
+}

@@ -35,6 +35,9 @@ bool fs_exists(const char *path);
 bool fs_is_dir(const char *path);
 /* Removes a folder and the plain files and folders in it; missing is fine. */
 void fs_remove_tree(const char *path);
+/* Removes what writers that were killed left in dir: every <name>.tmp.<pid>. The caller must know that nobody writes
+ * there now. A missing dir is fine. */
+void fs_remove_scratch(const char *dir);
 /* "a/b" joined with "c": the caller frees. An absolute second part wins. */
 char *fs_join(const char *dir, const char *name);
 /* The absolute path (not resolving links) of a possibly missing file; the caller frees. */

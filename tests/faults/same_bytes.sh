@@ -36,8 +36,11 @@ for wait in 0.2 0.5 0.8 0.3 0.6; do
 	kill -9 $! 2>/dev/null
 	wait $! 2>/dev/null
 done
+mkdir -p killed.artifacts/0123.tmp.77 # what a worker leaves that is killed while it writes
+echo half >killed.artifacts/0123.tmp.77/hypotheses.jsonl
 run "$SWEEP" run s.yaml --db killed.db
 expect_status 0
+check [ -z "$(find killed.artifacts -name '*.tmp.*')" ]
 for db in one two three killed; do all_of $db >$db.txt; done
 check [ "$(grep -c adapter_model.safetensors one.txt)" -eq 2 ]
 check [ "$(grep -c hypotheses.jsonl one.txt)" -eq 24 ]

@@ -228,6 +228,23 @@ static void test_fs(void **state)
 	fs_dir_abandon(&d);
 	assert_false(fs_exists(scratch));
 	assert_int_equal(fs_dir_begin(&d, "/proc/nothing/here", &err), -1);
+	/* what a killed writer left goes; what only looks like it, and what is whole, stays */
+	static const char *const left[] = {"key.tmp.1234", "key.tmp.", "key.tmp.12x", ".tmp.12", "key"};
+	char *near = fs_join(base, "near");
+	for (int i = 0; i < 5; i++) {
+		char *path = fs_join(near, left[i]);
+		assert_int_equal(fs_make_dirs(path, &err), 0);
+		free(path);
+	}
+	fs_remove_scratch(near);
+	for (int i = 0; i < 5; i++) {
+		char *path = fs_join(near, left[i]);
+		assert_int_equal(fs_exists(path), i > 0);
+		free(path);
+	}
+	fs_remove_scratch(place); /* nothing there */
+	fs_remove_scratch(two);   /* no such folder */
+	free(near);
 	free(scratch);
 	free(two);
 	free(place);
