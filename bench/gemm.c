@@ -1,10 +1,10 @@
-/* gemm.c - BLIS's own best single-precision product on this machine, and at the shapes that training and decoding use.
+/* gemm.c - BLIS's own best single-precision product on this machine, and ours, at the shapes of training and decoding.
  *
- *     cc -O2 -iquote runner bench/gemm.c runner/gemm.c -lblis -lm -o build/bench/gemm &&
- * build/bench/gemm 2
+ *     cmake --build build/release --target bench-gemm && build/release/bench-gemm 2
  *
- * GFLOP/s, the best of several rounds of each shape; "best" is the largest figure of all shapes: 100% in docs/SPEED.md.
- */
+ * GFLOP/s, the best of several alternating rounds of each shape: bli_sgemm with its own threads, gemm() and, where
+ * decoding uses it, gemm_with() on a packed B. "best" is BLIS's largest figure of all shapes: 100% in docs/SPEED.md. */
+#include <blis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -53,24 +53,41 @@ int main(int argc, char **argv)
 	};
 	int threads = argc > 1 ? atoi(argv[1]) : 1;
 	gemm_threads(threads);
+	bli_thread_set_num_threads(threads);
 	double best_of_all = 0;
+	printf("%23s  %7s  %7s  %7s  GFLOP/s\n", "m x n x k", "BLIS", "gemm", "packed");
 	for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
 		size_t m = shapes[s].m, n = shapes[s].n, k = shapes[s].k;
-		float *a = filled(m * k), *b = filled(k * n), *c = filled(m * n);
-		double best = 1e9;
-		for (int round = 0; round < 7; round++) {
-			double start = now();
-			gemm(m, n, k, a, k, 1, b, shapes[s].transposed ? 1 : n, shapes[s].transposed ? k : 1, 0, c, n);
-			double seconds = now() - start;
-			best = seconds < best ? seconds : best;
-		}
-		double rate = 2.0 * (double)m * (double)n * (double)k / best * 1e-9;
-		best_of_all = rate > best_of_all ? rate : best_of_all;
-		printf("%5zu x %5zu x %5zu  %7.1f GFLOP/s  %s\n", m, n, k, rate, shapes[s].what);
+		size_t b_row = shapes[s].transposed ? 1 : n, b_col = shapes[s].transposed ? k : 1;
+		float *a = filled(m * k), *b = filled(k * n), *c = filled(m * n), one = 1, zero = 0;
+		float *memory = aligned_alloc(64, (gemm_packed_floats(n, k) * sizeof(float) + 63) / 64 * 64);
+		struct gemm_packed packed;
+		gemm_pack(&packed, n, k, b, b_row, b_col, memory);
+		double best[3] = {1e9, 1e9, 1e9}, rate[3];
+		for (int round = 0; round < 9; round++)
+			for (int way = 0; way < 3; way++) {
+				double start = now();
+				if (way == 0)
+					bli_sgemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k,
+						  &one, a, (inc_t)k, 1, b, (inc_t)b_row, (inc_t)b_col, &zero, c,
+						  (inc_t)n, 1);
+				else if (way == 1)
+					gemm(m, n, k, a, k, 1, b, b_row, b_col, 0, c, n);
+				else
+					gemm_with(m, a, k, &packed, c, n);
+				double seconds = now() - start;
+				best[way] = seconds < best[way] ? seconds : best[way];
+			}
+		for (int way = 0; way < 3; way++)
+			rate[way] = 2.0 * (double)m * (double)n * (double)k / best[way] * 1e-9;
+		best_of_all = rate[0] > best_of_all ? rate[0] : best_of_all;
+		printf("%5zu x %6zu x %6zu  %8.1f %8.1f %8.1f  %s\n", m, n, k, rate[0], rate[1], rate[2],
+		       shapes[s].what);
 		free(a);
 		free(b);
 		free(c);
+		free(memory);
 	}
-	printf("best %.1f GFLOP/s, %d threads, BLIS kernels for %s\n", best_of_all, threads, gemm_arch());
+	printf("BLIS's best %.1f GFLOP/s, %d threads, kernels for %s\n", best_of_all, threads, gemm_arch());
 	return 0;
 }

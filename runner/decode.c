@@ -18,6 +18,7 @@
 #include "dataset.h"
 #include "hypotheses.h"
 #include "model.h"
+#include "packed.h"
 #include "search.h"
 #include "tokenizer.h"
 
@@ -380,6 +381,8 @@ static int run(struct decode *d, struct err *err)
 	number_prompts(d);
 	make_tasks(d);
 	d->started = now();
+	if (packed_make(&d->model, err) < 0)
+		return -1;
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {.answer = take_answer, .progress = tell, .ctx = d};
 	return search_run(&d->model, d->adapter.table, d->adapter.n_virtual, d->prompts, d->n_prompts, d->tasks,

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "gemm.h"
 #include "ops.h"
+#include "packed.h"
 
 static float *rows_of(size_t rows, size_t width)
 {
@@ -72,7 +73,10 @@ static void project(struct forward *forward, const struct forward_row *rows, siz
 	for (size_t i = 0; i < n; i++)
 		ops_layernorm(forward->x + i * d, w->ln1_gain, w->ln1_bias, model->layer_norm_epsilon, d,
 			      forward->norm + i * d);
-	gemm(n, 3 * d, d, forward->norm, d, 1, w->attn_w, 3 * d, 1, 0, forward->qkv, 3 * d);
+	if (model->packed)
+		gemm_with(n, forward->norm, d, &model->packed->layers[layer].attn, forward->qkv, 3 * d);
+	else
+		gemm(n, 3 * d, d, forward->norm, d, 1, w->attn_w, 3 * d, 1, 0, forward->qkv, 3 * d);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
 		float *q = forward->qkv + i * 3 * d;
@@ -111,25 +115,44 @@ static void finish(struct forward *forward, size_t n, size_t layer)
 	const struct model *model = forward->model;
 	const struct model_layer *w = &model->layers[layer];
 	size_t d = model->n_embd, f = model->n_inner;
-	gemm(n, d, d, forward->mixed, d, 1, w->proj_w, d, 1, 0, forward->norm, d);
+	const struct packed_layer *packed = model->packed ? &model->packed->layers[layer] : NULL;
+	if (packed)
+		gemm_with(n, forward->mixed, d, &packed->proj, forward->norm, d);
+	else
+		gemm(n, d, d, forward->mixed, d, 1, w->proj_w, d, 1, 0, forward->norm, d);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
 		ops_add_bias_residual(forward->x + i * d, forward->norm + i * d, w->proj_b, d);
 		ops_layernorm(forward->x + i * d, w->ln2_gain, w->ln2_bias, model->layer_norm_epsilon, d,
 			      forward->norm + i * d);
 	}
-	gemm(n, f, d, forward->norm, d, 1, w->fc_w, f, 1, 0, forward->inner, f);
+	if (packed)
+		gemm_with(n, forward->norm, d, &packed->fc, forward->inner, f);
+	else
+		gemm(n, f, d, forward->norm, d, 1, w->fc_w, f, 1, 0, forward->inner, f);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		ops_bias_gelu(forward->inner + i * f, w->fc_b, f, forward->inner + i * f);
-	gemm(n, d, f, forward->inner, f, 1, w->out_w, d, 1, 0, forward->norm, d);
+	if (packed)
+		gemm_with(n, forward->inner, f, &packed->out, forward->norm, d);
+	else
+		gemm(n, d, f, forward->inner, f, 1, w->out_w, d, 1, 0, forward->norm, d);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		ops_add_bias_residual(forward->x + i * d, forward->norm + i * d, w->out_b, d);
 }
 
-void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, const uint32_t *keep,
-		  size_t n_keep, float *hidden)
+static void share(struct forward *forward, const struct forward_share *shares, size_t n, size_t layer)
+{
+#pragma omp parallel for num_threads(forward->n_threads) schedule(static)
+	for (size_t head = 0; head < forward->model->n_head; head++)
+		for (size_t i = 0; i < n; i++)
+			kvcache_copy_prompt(forward->cache, layer, head, shares[i].from, shares[i].to, shares[i].n);
+}
+
+/* keep NULL: all rows. */
+static void run(struct forward *forward, const struct forward_row *rows, size_t n, const struct forward_share *shares,
+		size_t n_shares, const uint32_t *keep, size_t n_keep, float *hidden)
 {
 	const struct model *model = forward->model;
 	size_t d = model->n_embd;
@@ -137,6 +160,8 @@ void forward_rows(struct forward *forward, const struct forward_row *rows, size_
 	for (size_t layer = 0; layer < model->n_layer; layer++) {
 		bool last = layer + 1 == model->n_layer;
 		project(forward, rows, n, layer);
+		if (n_shares > 0)
+			share(forward, shares, n_shares, layer);
 		/* Above the last layer's keys and values only the wanted rows matter. */
 		if (last && keep) {
 			for (size_t i = 0; i < n_keep; i++)
@@ -154,9 +179,24 @@ void forward_rows(struct forward *forward, const struct forward_row *rows, size_
 			      hidden + i * d);
 }
 
+void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, float *hidden)
+{
+	run(forward, rows, n, NULL, 0, NULL, n, hidden);
+}
+
+void forward_prompts(struct forward *forward, const struct forward_row *rows, size_t n,
+		     const struct forward_share *shares, size_t n_shares, const uint32_t *keep, size_t n_keep,
+		     float *hidden)
+{
+	run(forward, rows, n, shares, n_shares, keep, n_keep, hidden);
+}
+
 void forward_logits(const struct forward *forward, const float *hidden, size_t n, float *logits, size_t ld)
 {
 	const struct model *model = forward->model;
-	gemm(n, model->n_vocab, model->n_embd, hidden, model->n_embd, 1, model->lm_head, 1, model->n_embd, 0, logits,
-	     ld);
+	size_t d = model->n_embd;
+	if (model->packed)
+		gemm_with(n, hidden, d, &model->packed->lm_head, logits, ld);
+	else
+		gemm(n, model->n_vocab, d, hidden, d, 1, model->lm_head, 1, d, 0, logits, ld);
 }

@@ -2,8 +2,9 @@
  *
  *     struct forward forward;
  *     forward_init(&forward, &model, &cache, max_rows, err)
- *     forward_rows(&forward, rows, n, NULL, n, hidden);              hidden[n, D], after the last LayerNorm
- *     forward_logits(&forward, hidden, n, logits, ld);               logits[n, V]
+ *     forward_prompts(&forward, rows, n, NULL, 0, keep, n_keep, hidden);     hidden[n_keep, D], after the last
+ * LayerNorm forward_rows(&forward, rows, n, hidden);                       hidden[n, D] forward_logits(&forward,
+ * hidden, n, logits, ld);               logits[n, V]
  *
  * A row is one token of one sequence: a prompt's token (prefill: all tokens of several prompts packed together) or the
  * newest generated token of a beam. Its keys and values go into the cache, and it attends to what its view shows, which
@@ -27,6 +28,13 @@ struct forward_row {
 				     lane, path[n_path - 1] */
 };
 
+/* The first n tokens of prompt `to` are those of prompt `from`, and so are their keys and values: they are copied and
+ * not computed. `from` was run before, or its rows are in the same pass; a chain of shares is listed from its
+ * beginning. */
+struct forward_share {
+	uint32_t from, to, n;
+};
+
 struct forward {
 	const struct model *model;
 	struct kvcache *cache;
@@ -40,9 +48,12 @@ struct forward {
 int forward_init(struct forward *forward, const struct model *model, struct kvcache *cache, size_t max_rows,
 		 struct err *err);
 void forward_release(struct forward *forward);
-/* n <= max_rows. keep: the n_keep rows, ascending, whose hidden state is wanted; NULL: all (n_keep is n). */
-void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, const uint32_t *keep,
-		  size_t n_keep, float *hidden);
+/* The newest token of n sequences, n <= max_rows; hidden [n, D]. */
+void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, float *hidden);
+/* Tokens of prompts, n <= max_rows; hidden [n_keep, D]: of the rows keep[0..n_keep), ascending. */
+void forward_prompts(struct forward *forward, const struct forward_row *rows, size_t n,
+		     const struct forward_share *shares, size_t n_shares, const uint32_t *keep, size_t n_keep,
+		     float *hidden);
 /* hidden[n, D] -> logits[n, ld], columns from V on untouched. */
 void forward_logits(const struct forward *forward, const float *hidden, size_t n, float *logits, size_t ld);
 

@@ -125,6 +125,13 @@ void kvcache_put_prompt(struct kvcache *cache, size_t layer, size_t prompt, size
 	}
 }
 
+void kvcache_copy_prompt(struct kvcache *cache, size_t layer, size_t head, size_t from, size_t to, size_t n)
+{
+	size_t source = prompt_at(cache, from, layer, head, 0), target = prompt_at(cache, to, layer, head, 0);
+	for (int i = 0; i < 2; i++)
+		memcpy(cache->prompt[i] + target, cache->prompt[i] + source, n * cache->width * sizeof(float));
+}
+
 void kvcache_put_step(struct kvcache *cache, size_t layer, size_t lane, size_t token, const float *k, const float *v)
 {
 	size_t d = cache->head_size;

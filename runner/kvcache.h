@@ -61,6 +61,8 @@ size_t kvcache_token_bytes(const struct model *model);
 /* k, v: [D], head-major. */
 void kvcache_put_prompt(struct kvcache *cache, size_t layer, size_t prompt, size_t token, const float *k,
 			const float *v);
+/* The first n tokens of a prompt are those of another one: keys and values of one layer, head by head. */
+void kvcache_copy_prompt(struct kvcache *cache, size_t layer, size_t head, size_t from, size_t to, size_t n);
 void kvcache_put_step(struct kvcache *cache, size_t layer, size_t lane, size_t token, const float *k, const float *v);
 
 /* out[head_size] = softmax(q k / sqrt(head_size)) v of one head of one row. Depends on that row alone. */

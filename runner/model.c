@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "packed.h"
 #include "safetensors.h"
 
 enum { MODEL_MAX_JSON = 1 << 24, MODEL_SLOTS_OUTSIDE = 5, MODEL_SLOTS_LAYER = 12 };
@@ -399,6 +400,7 @@ int model_load(struct model *model, const char *dir, struct err *err)
 void model_release(struct model *model)
 {
 	struct model_owned *owned = model->owned;
+	packed_release(model->packed);
 	if (owned) {
 		for (size_t i = 0; i < owned->n_files; i++)
 			safetensors_close(&owned->files[i]);
@@ -408,6 +410,18 @@ void model_release(struct model *model)
 	}
 	free(model->layers);
 	*model = (struct model){0};
+}
+
+bool model_in_file(const struct model *model, const float *weight)
+{
+	const struct model_owned *owned = model->owned;
+	for (size_t i = 0; i < owned->n_files; i++) {
+		const struct safetensors *file = &owned->files[i];
+		if (file->map && (const char *)weight >= (const char *)file->map &&
+		    (const char *)weight < (const char *)file->map + file->map_size)
+			return true;
+	}
+	return false;
 }
 
 /* n draws of N(mean, scale): Box-Muller on both halves of each Philox block, four at a time. */

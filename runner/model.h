@@ -10,6 +10,7 @@
 #ifndef SWEEP_RUNNER_MODEL_H
 #define SWEEP_RUNNER_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct model {
 	const float *lnf_gain, *lnf_bias; /* [D] */
 	const float *lm_head;             /* [V, D]; wte when tied */
 	struct model_layer *layers;       /* [n_layer] */
+	struct packed *packed;            /* packed.h: the matrices again, for products; NULL without */
 	void *owned;                      /* model.c's: the mapping and widened copies */
 };
 
@@ -43,6 +45,8 @@ struct model {
  * change results (scale_attn_by_inverse_layer_idx, other activations, cross-attention). */
 int model_load(struct model *model, const char *dir, struct err *err);
 void model_release(struct model *model);
+/* Is this weight in the mapped file, and not in private memory? */
+bool model_in_file(const struct model *model, const float *weight);
 
 /* Allocates random weights N(0, scale) (LayerNorm gains near 1) for given sizes: tests and benches. All size members of
  * *model but head_size are set by the caller before. */

@@ -46,9 +46,10 @@ struct search {
 	struct kvcache cache;
 	struct forward forward;
 	/* prompts in the cache */
-	uint32_t *prompt_of;  /* [n_inputs], SEARCH_NONE when not resident */
-	size_t *prompt_users; /* [room.prompts] */
-	float *prompt_hidden; /* [room.prompts, D] */
+	uint32_t *prompt_of;    /* [n_inputs], SEARCH_NONE when not resident */
+	size_t *prompt_users;   /* [room.prompts] */
+	uint32_t *prompt_input; /* [room.prompts]: whose keys and values are there, SEARCH_NONE before */
+	float *prompt_hidden;   /* [room.prompts, D] */
 	uint32_t *free_prompts, *free_lanes;
 	size_t n_free_prompts, n_free_lanes;
 	uint32_t **paths, **next_paths; /* [room.lanes] of [max_steps] */
@@ -57,11 +58,12 @@ struct search {
 	struct search_active *active_block;
 	size_t n_active, max_active;
 	/* one round */
-	struct forward_row *rows; /* [rows] */
-	uint32_t *keep;           /* [room.prompts] */
-	uint32_t *fresh;          /* [room.prompts]: prompts to run */
-	float *hidden;            /* [rows, D] */
-	float *logits;            /* [logits_rows, ld] */
+	struct forward_row *rows;     /* [rows] */
+	uint32_t *keep;               /* [room.prompts] */
+	uint32_t *fresh;              /* [room.prompts]: prompts to run */
+	struct forward_share *shares; /* [room.prompts] */
+	float *hidden;                /* [rows, D] */
+	float *logits;                /* [logits_rows, ld] */
 	size_t logits_rows, ld;
 	struct sample_row *found; /* [room.lanes] */
 	struct sample_pair *pairs;
@@ -141,6 +143,8 @@ static int prepare(struct search *s, const float *table, size_t n_prefix, struct
 	s->rows = take(rows, sizeof *s->rows, &failed);
 	s->keep = take(s->room.prompts, sizeof *s->keep, &failed);
 	s->fresh = take(s->room.prompts, sizeof *s->fresh, &failed);
+	s->shares = take(s->room.prompts, sizeof *s->shares, &failed);
+	s->prompt_input = take(s->room.prompts, sizeof *s->prompt_input, &failed);
 	s->hidden = take(rows * d, sizeof *s->hidden, &failed);
 	s->logits = take(s->logits_rows * s->ld, sizeof *s->logits, &failed);
 	s->found = take(lanes, sizeof *s->found, &failed);
@@ -164,8 +168,10 @@ static int prepare(struct search *s, const float *table, size_t n_prefix, struct
 		return -1;
 	for (size_t i = 0; i < s->n_inputs; i++)
 		s->prompt_of[i] = SEARCH_NONE;
-	for (size_t i = 0; i < s->room.prompts; i++)
+	for (size_t i = 0; i < s->room.prompts; i++) {
 		s->free_prompts[s->n_free_prompts++] = (uint32_t)(s->room.prompts - 1 - i);
+		s->prompt_input[i] = SEARCH_NONE;
+	}
 	for (size_t i = 0; i < lanes; i++) {
 		s->free_lanes[s->n_free_lanes++] = (uint32_t)(lanes - 1 - i);
 		s->paths[i] = s->path_block + 2 * i * s->max_steps;
@@ -185,32 +191,59 @@ static void search_release(struct search *s)
 		sample_scratch_release(&s->scratch[i]);
 	forward_release(&s->forward);
 	kvcache_release(&s->cache);
-	void *all[] = {s->prompt_of,  s->prompt_users, s->prompt_hidden, s->free_prompts, s->free_lanes, s->paths,
-		       s->next_paths, s->path_block,   s->lane_block,    s->active,       s->rows,       s->keep,
-		       s->fresh,      s->hidden,       s->logits,        s->found,        s->pairs,      s->candidates,
-		       s->scratch,    s->answer,       s->active_block};
+	void *all[] = {s->prompt_of,  s->prompt_users, s->prompt_hidden, s->free_prompts, s->free_lanes,  s->paths,
+		       s->next_paths, s->path_block,   s->lane_block,    s->active,       s->rows,        s->keep,
+		       s->fresh,      s->hidden,       s->logits,        s->found,        s->pairs,       s->candidates,
+		       s->scratch,    s->answer,       s->active_block,  s->shares,       s->prompt_input};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		free(all[i]);
 }
 
-/* Runs the prompts of fresh inputs, several to a pass, and keeps the hidden states of their last tokens. */
+/* Which prompt in the cache begins most like this input, and for how many tokens; the last token of an input is always
+ * its own, because its hidden state is wanted. */
+static struct forward_share longest_share(const struct search *s, size_t index, uint32_t to)
+{
+	const struct search_input *input = &s->inputs[index];
+	struct forward_share best = {.to = to};
+	for (uint32_t prompt = 0; prompt < s->room.prompts; prompt++) {
+		if (s->prompt_input[prompt] == SEARCH_NONE)
+			continue;
+		const struct search_input *other = &s->inputs[s->prompt_input[prompt]];
+		size_t n = 0, most = other->n < input->n - 1 ? other->n : input->n - 1;
+		while (n < most && other->ids[n] == input->ids[n])
+			n++;
+		if (n > best.n) {
+			best.from = prompt;
+			best.n = (uint32_t)n;
+		}
+	}
+	return best;
+}
+
+/* Runs the prompts of fresh inputs, several to a pass, and keeps the hidden states of their last tokens. Where a prompt
+ * begins like another one, it takes over that one's keys and values: tables of one data set, and the words before them,
+ * are much alike. */
 static void prefill(struct search *s, const size_t *input_of, size_t n_fresh)
 {
 	size_t d = s->model->n_embd;
 	for (size_t first = 0, end; first < n_fresh; first = end) {
-		size_t n = 0;
+		size_t n = 0, n_shares = 0;
 		for (end = first; end < n_fresh; end++) {
 			const struct search_input *input = &s->inputs[input_of[end]];
-			if (n > 0 && n + input->n > s->forward.max_rows)
+			struct forward_share share = longest_share(s, input_of[end], s->fresh[end]);
+			if (n > 0 && n + input->n - share.n > s->forward.max_rows)
 				break;
-			for (size_t i = 0; i < input->n; i++)
+			if (share.n > 0)
+				s->shares[n_shares++] = share;
+			for (size_t i = share.n; i < input->n; i++)
 				s->rows[n++] = (struct forward_row){
 					.token = input->ids[i],
 					.position = (uint32_t)(s->cache.n_prefix + i),
 					.view = {.prompt = s->fresh[end], .n_prompt = (uint32_t)(i + 1)}};
 			s->keep[end - first] = (uint32_t)(n - 1);
+			s->prompt_input[s->fresh[end]] = (uint32_t)input_of[end];
 		}
-		forward_rows(&s->forward, s->rows, n, s->keep, end - first, s->hidden);
+		forward_prompts(&s->forward, s->rows, n, s->shares, n_shares, s->keep, end - first, s->hidden);
 		for (size_t i = first; i < end; i++)
 			memcpy(s->prompt_hidden + s->fresh[i] * d, s->hidden + (i - first) * d, d * sizeof(float));
 		s->n_rows_done += n;
@@ -230,6 +263,7 @@ static void admit(struct search *s, int32_t eos, size_t *input_of)
 		if (!resident) {
 			uint32_t prompt = s->free_prompts[--s->n_free_prompts];
 			s->prompt_of[task->input] = prompt;
+			s->prompt_input[prompt] = SEARCH_NONE;
 			s->prompt_users[prompt] = 0;
 			input_of[n_fresh] = task->input;
 			s->fresh[n_fresh++] = prompt;
@@ -268,7 +302,7 @@ static size_t advance(struct search *s)
 					 .path = s->paths[active->lanes[b]]}};
 	}
 	if (n > 0)
-		forward_rows(&s->forward, s->rows, n, NULL, n, s->hidden);
+		forward_rows(&s->forward, s->rows, n, s->hidden);
 	s->n_rows_done += n;
 	for (size_t i = 0; i < s->n_active; i++) {
 		struct search_active *active = s->active[i];

@@ -12,6 +12,7 @@
 #include "forward.h"
 #include "forward_oracle.h"
 #include "gemm.h"
+#include "packed.h"
 
 enum { PROMPT = 7, STEPS = 4, MOST = 12 };
 
@@ -45,7 +46,7 @@ static void decode(const struct model *model, const float *table, size_t n_prefi
 		keep[s - from] = (uint32_t)(n_rows - 1);
 		if (prompts_together && s + 1 < n)
 			continue;
-		forward_rows(&forward, rows, n_rows, keep, s + 1 - from, hidden + from * d);
+		forward_prompts(&forward, rows, n_rows, NULL, 0, keep, s + 1 - from, hidden + from * d);
 		from = s + 1;
 		n_rows = 0;
 	}
@@ -62,7 +63,7 @@ static void decode(const struct model *model, const float *table, size_t n_prefi
 						       (uint32_t)(n_prefix + PROMPT + step),
 						       {(uint32_t)s, PROMPT, (uint32_t)(step + 1), paths[s]}};
 		}
-		forward_rows(&forward, rows, n, NULL, n, hidden);
+		forward_rows(&forward, rows, n, hidden);
 	}
 	free(hidden);
 	free(logits);
@@ -97,6 +98,10 @@ static void one_shape(size_t layers, size_t heads, size_t head_size, size_t voca
 			assert_memory_equal(batch, alone, MOST * each * sizeof *batch);
 		}
 	}
+	struct err err = {0};
+	assert_int_equal(packed_make(&model, &err), 0);
+	decode(&model, table, n_prefix, 0, MOST, true, batch);
+	assert_memory_equal(batch, alone, MOST * each * sizeof *batch);
 	free(table);
 	free(want);
 	free(alone);

@@ -1,5 +1,5 @@
-/* test_gemm.c - products by plain loops, and batch invariance: the bits of a row of C do not depend on the number of
- * rows and columns computed with it, nor on threads. */
+/* test_gemm.c - products by plain loops; the bits of BLIS's own conventional path; and batch invariance: the bits of a
+ * row of C do not depend on the number of rows and columns computed with it, nor on threads, nor on who packs B. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <blis.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,55 @@ static void test_against_plain_loops(void **state)
 		}
 }
 
+/* BLIS's own product on one thread, its small-matrix path off: what gemm.c's loops must equal in every bit. */
+static void by_blis(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+		    size_t b_row, size_t b_col, float beta, float *c, size_t ldc)
+{
+	rntm_t rntm;
+	bli_rntm_init(&rntm);
+	bli_rntm_disable_l3_sup(&rntm);
+	bli_rntm_set_num_threads(1, &rntm);
+	float one = 1;
+	bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one, (float *)a, (inc_t)a_row,
+		     (inc_t)a_col, (float *)b, (inc_t)b_row, (inc_t)b_col, &beta, c, (inc_t)ldc, 1, NULL, &rntm);
+}
+
+/* Sizes around the kernel's blocks, all layouts, packed and not, over one and several chunks of k. */
+static void test_bits_of_blis(void **state)
+{
+	(void)state;
+	static const size_t shapes[][3] = {{1, 1, 1},      {5, 17, 9},      {6, 16, 256},   {7, 31, 257},
+					   {13, 100, 511}, {24, 48, 513},   {145, 33, 300}, {301, 64, 1025},
+					   {40, 1500, 70}, {2100, 20, 2500}};
+	for (size_t s = 0; s < 10; s++)
+		for (int form = 0; form < 8; form++) {
+			size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], ldc = n + 5;
+			float *a = matrix(m * k, 1), *b = matrix(k * n, 2), *c = matrix(m * ldc, 3),
+			      *want = matrix(m * ldc, 3);
+			size_t a_row = form & 1 ? 1 : k, a_col = form & 1 ? m : 1, b_row = form & 2 ? 1 : n,
+			       b_col = form & 2 ? k : 1;
+			float beta = form & 4 ? 1 : 0;
+			by_blis(m, n, k, a, a_row, a_col, b, b_row, b_col, beta, want, ldc);
+			gemm_threads(1 + (int)(s + (size_t)form) % 3);
+			gemm(m, n, k, a, a_row, a_col, b, b_row, b_col, beta, c, ldc);
+			assert_memory_equal(c, want, m * ldc * sizeof *c);
+			if (a_col == 1 && beta == 0) {
+				size_t bytes = (gemm_packed_floats(n, k) * sizeof(float) + 63) / 64 * 64;
+				struct gemm_packed packed;
+				float *memory = aligned_alloc(64, bytes), *again = matrix(m * ldc, 3);
+				gemm_pack(&packed, n, k, b, b_row, b_col, memory);
+				gemm_with(m, a, k, &packed, again, ldc);
+				assert_memory_equal(again, want, m * ldc * sizeof *c);
+				free(memory);
+				free(again);
+			}
+			free(a);
+			free(b);
+			free(c);
+			free(want);
+		}
+}
+
 /* One row alone, in batches of many sizes, with 1 to 5 threads: the same bits. k goes past BLIS's block of it. */
 static void test_rows_do_not_depend_on_their_batch(void **state)
 {
@@ -75,7 +125,7 @@ static void test_rows_do_not_depend_on_their_batch(void **state)
 			gemm_threads(threads);
 			gemm(batches[i], n, k, a + from * k, k, 1, b, n, 1, 0, c, n);
 			assert_memory_equal(c, first + from * n, batches[i] * n * sizeof *c);
-			gemm_single(batches[i], n, k, a + from * k, k, 1, b, n, 1, 0, c, n);
+			by_blis(batches[i], n, k, a + from * k, k, 1, b, n, 1, 0, c, n);
 			assert_memory_equal(c, first + from * n, batches[i] * n * sizeof *c);
 		}
 		free(a);
@@ -89,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_plain_loops),
+		cmocka_unit_test(test_bits_of_blis),
 		cmocka_unit_test(test_rows_do_not_depend_on_their_batch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

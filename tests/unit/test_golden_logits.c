@@ -34,7 +34,7 @@ static float *logits_of(const struct model *model, const float *table, size_t n_
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct forward_row){ids[i], (uint32_t)(n_prefix + i), {0, (uint32_t)(i + 1), 0, NULL}};
 	float *hidden = mem_array(n * model->n_embd, sizeof *hidden), *out = mem_array(n * model->n_vocab, sizeof *out);
-	forward_rows(&forward, rows, n, NULL, n, hidden);
+	forward_rows(&forward, rows, n, hidden);
 	forward_logits(&forward, hidden, n, out, model->n_vocab);
 	free(hidden);
 	free(rows);

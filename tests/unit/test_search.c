@@ -43,7 +43,7 @@ static const struct {
 } groups[GROUPS] = {
 	{1, 50, false, 1, 1}, {3, 50, false, 1, 1}, {5, 50, true, 0.7, 0.9}, {1, 0, true, 1.5, 1}, {4, 0, true, 1, 1}};
 
-/* Input 7 is input 3 again. */
+/* Input 7 is input 3 again. Inputs come in families of four that begin alike, for 0, 3, 6 and 9 tokens. */
 static void make_fixture(struct fixture *f)
 {
 	f->model = naive_model(2, 2, 12, VOCAB, 5, 0.3f);
@@ -52,7 +52,8 @@ static void make_fixture(struct fixture *f)
 		size_t from = i == 7 ? 3 : i;
 		f->inputs[i] = (struct search_input){f->ids[i], 3 + from % 9};
 		for (size_t k = 0; k < f->inputs[i].n; k++)
-			f->ids[i][k] = (int32_t)rng_below(rng_key(8, RNG_INIT), from, k, VOCAB);
+			f->ids[i][k] = (int32_t)rng_below(rng_key(8, RNG_INIT),
+							  k < from % 4 * 3 ? 1000 + from / 4 : from, k, VOCAB);
 	}
 	f->readers[0] = (struct beam_reader){STEPS, 1, EARLY_STOPPING_FALSE};
 	f->readers[1] = (struct beam_reader){5, 0, EARLY_STOPPING_NEVER};
@@ -189,6 +190,34 @@ static void test_shared_prefill(void **state)
 	assert_int_equal(f->n_rows, apart - (GROUPS - 1) * f->inputs[0].n);
 }
 
+/* Inputs that begin alike, in one batch: the common tokens are run once. */
+static void test_shared_beginnings(void **state)
+{
+	struct fixture *f = *state;
+	struct search_task tasks[INPUTS];
+	size_t apart = 0, common = 0;
+	memcpy(tasks, f->tasks,
+	       sizeof tasks); /* decode() takes neighbours: the second group of each input in their place */
+	for (size_t i = 0; i < INPUTS; i++) {
+		decode(f, i * GROUPS + 1, 1, 0, 1);
+		apart += f->n_rows;
+		size_t most = 0;
+		for (size_t j = 0; j < i; j++) {
+			size_t n = 0;
+			while (n + 1 < f->inputs[i].n && n < f->inputs[j].n && f->ids[i][n] == f->ids[j][n])
+				n++;
+			most = n > most ? n : most;
+		}
+		common += most;
+	}
+	for (size_t i = 0; i < INPUTS; i++)
+		f->tasks[i] = f->tasks[i * GROUPS + 1];
+	decode(f, 0, INPUTS, 0, 2);
+	memcpy(f->tasks, tasks, sizeof tasks);
+	assert_true(common > 30);
+	assert_int_equal(f->n_rows, apart - common);
+}
+
 static void test_not_finite(void **state)
 {
 	struct fixture *f = *state;
@@ -213,6 +242,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(test_oracle, &f),
 		cmocka_unit_test_prestate(test_shared_prefill, &f),
+		cmocka_unit_test_prestate(test_shared_beginnings, &f),
 		cmocka_unit_test_prestate(test_not_finite, &f),
 		cmocka_unit_test_prestate(test_batch_invariance, &f),
 	};
