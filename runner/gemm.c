@@ -186,8 +186,8 @@ SIMD_CLONES static void pack_lines(const float *x, size_t line, size_t n, size_t
 
 /* n rows (columns), `across` apart, of k elements, `along` apart, as panels of `width`, one after the other. Elements
  * that lie side by side are copied one k for all panels at a time: memory likes long lines. */
-static void pack_panels(const float *x, size_t across, size_t along, size_t n, size_t k, size_t width, size_t ld,
-			float *to)
+SIMD_CLONES static void pack_panels(const float *x, size_t across, size_t along, size_t n, size_t k, size_t width,
+				    size_t ld, float *to)
 {
 	if (along == 1 && across != 1) {
 		for (size_t at = 0; at < n; at += width, to += k * ld)
@@ -196,13 +196,15 @@ static void pack_panels(const float *x, size_t across, size_t along, size_t n, s
 	}
 	for (size_t p = 0; p < k; p++)
 		for (size_t at = 0; at < n; at += width) {
-			size_t count = n - at < width ? n - at : width;
+			size_t count = n - at < width ? n - at : width, i = 0;
 			float *line = to + at / width * k * ld + p * ld;
 			const float *from = x + p * along + at * across;
 			__builtin_prefetch(from + PACK_AHEAD * along);
-			for (size_t i = 0; i < count; i++)
+			for (; across == 1 && i + 8 <= count; i += 8)
+				simd_store(line + i, simd_load(from + i));
+			for (; i < count; i++)
 				line[i] = from[i * across];
-			for (size_t i = count; i < ld; i++)
+			for (; i < ld; i++)
 				line[i] = 0;
 		}
 }

@@ -18,7 +18,7 @@
 
 /* Logits are made for so many floats at a time: enough rows that BLIS packs the head's matrix seldom, few enough that
  * they need no great memory (distilgpt2: 238 rows, 48 MB). */
-enum { LOGITS_FLOATS = 12000000 };
+enum { LOGITS_FLOATS = 24000000 };
 /* Prefix gradients are summed over sequences within a part, then over parts: fixed, so that threads do not matter, and
  * enough to give parts * n_head tasks to the threads. */
 enum { PARTS = 8 };
