@@ -381,7 +381,7 @@ static int run(struct decode *d, struct err *err)
 	number_prompts(d);
 	make_tasks(d);
 	d->started = now();
-	if (packed_make(&d->model, err) < 0)
+	if (packed_make(&d->model, packed_inherited(), err) < 0)
 		return -1;
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {.answer = take_answer, .progress = tell, .ctx = d};

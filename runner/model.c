@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -422,6 +423,17 @@ bool model_in_file(const struct model *model, const float *weight)
 			return true;
 	}
 	return false;
+}
+
+uint64_t model_identity(const struct model *model)
+{
+	const struct model_owned *owned = model->owned;
+	uint64_t sum = 0;
+	for (size_t i = 0; i < owned->n_files; i++) {
+		uint64_t both[] = {sum, owned->files[i].identity};
+		sum = hash_u64(both, sizeof both);
+	}
+	return sum;
 }
 
 /* n draws of N(mean, scale): Box-Muller on both halves of each Philox block, four at a time. */

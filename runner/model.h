@@ -47,6 +47,8 @@ int model_load(struct model *model, const char *dir, struct err *err);
 void model_release(struct model *model);
 /* Is this weight in the mapped file, and not in private memory? */
 bool model_in_file(const struct model *model, const float *weight);
+/* Equal for two processes that loaded the same files; 0 for a model that is in no file. */
+uint64_t model_identity(const struct model *model);
 
 /* Allocates random weights N(0, scale) (LayerNorm gains near 1) for given sizes: tests and benches. All size members of
  * *model but head_size are set by the caller before. */

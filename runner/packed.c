@@ -1,11 +1,26 @@
-/* packed.c - see packed.h. */
+/* packed.c - see packed.h.
+ *
+ * The shared file is a page with a header and the matrices behind it. The header is written last, so a file whose
+ * packer was killed looks empty and the next worker packs again. Its lock is one of fcntl's: those belong to a process,
+ * while flock's would belong to the descriptor that all workers have in common. */
 #include "packed.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+
+#define HEADER_BYTES 4096
+
+/* What the shared file holds. */
+struct header {
+	char magic[8], arch[24]; /* BLIS's kernels decide the order */
+	uint64_t identity, bytes;
+};
 
 /* One matrix [k, n] with its strides, and where it goes. */
 struct item {
@@ -48,7 +63,77 @@ static void give_back(const struct model *m, const struct item *item)
 		madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-int packed_make(struct model *model, struct err *err)
+/* Packs all matrices into memory, or finds them there. */
+static void lay_out(const struct model *m, const struct item *items, size_t n, float *memory, bool pack)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct item *item = &items[i];
+		if (pack) {
+			gemm_pack(item->to, item->n, item->k, item->from, item->row, item->column, memory);
+			give_back(m, item);
+		} else {
+			*item->to = (struct gemm_packed){.n = item->n, .k = item->k, .panels = memory};
+		}
+		memory += room_of(item);
+	}
+}
+
+static int lock(int fd, short type)
+{
+	struct flock all = {.l_type = type, .l_whence = SEEK_SET};
+	int result;
+	do
+		result = fcntl(fd, F_SETLKW, &all);
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
+/* Maps the shared file, which is made when it is empty. 0: done; -1: it cannot be used. The lock is held. */
+static int use_shared(struct packed *packed, const struct model *m, const struct item *items, size_t n, int fd,
+		      const struct header *want)
+{
+	struct header have = {0};
+	if (pread(fd, &have, sizeof have, 0) < 0)
+		return -1;
+	bool there = memcmp(&have, want, sizeof have) == 0, empty = have.magic[0] == '\0';
+	size_t bytes = HEADER_BYTES + want->bytes;
+	if (!there && (!empty || ftruncate(fd, (off_t)bytes) < 0 || fallocate(fd, 0, 0, (off_t)bytes) < 0))
+		return -1;
+	void *map = mmap(NULL, bytes, there ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -1;
+	lay_out(m, items, n, (float *)(void *)((char *)map + HEADER_BYTES), !there);
+	if (!there) {
+		mprotect(map, bytes, PROT_READ);
+		(void)!pwrite(fd, want, sizeof *want, 0); /* failed: the next worker packs again, the same bytes */
+	}
+	packed->map = map;
+	packed->map_bytes = bytes;
+	packed->shared = true;
+	return 0;
+}
+
+static int use_own(struct packed *packed, const struct model *m, const struct item *items, size_t n, size_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -1;
+	packed->map = map;
+	packed->map_bytes = bytes;
+	lay_out(m, items, n, map, true);
+	mprotect(map, bytes, PROT_READ);
+	return 0;
+}
+
+int packed_inherited(void)
+{
+	const char *text = getenv("SWEEP_WEIGHTS_FD");
+	char *end;
+	long fd = text ? strtol(text, &end, 10) : -1;
+	return fd > 2 && fd < 1 << 20 && *end == '\0' && fcntl((int)fd, F_GETFD) >= 0 ? (int)fd : -1;
+}
+
+int packed_make(struct model *model, int shared, struct err *err)
 {
 	struct packed *packed = mem_zero(1, sizeof *packed);
 	packed->layers = mem_zero(model->n_layer, sizeof *packed->layers);
@@ -56,25 +141,21 @@ int packed_make(struct model *model, struct err *err)
 	struct item *items = items_of(model, packed, &n);
 	for (size_t i = 0; i < n; i++)
 		floats += room_of(&items[i]);
-	packed->bytes = floats * sizeof(float);
-	packed->memory = mmap(NULL, packed->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (packed->memory == MAP_FAILED) {
-		packed->memory = NULL;
-		err_set(err, ERR_SYSTEM, "no memory for %zu packed weights", floats);
-		packed_release(packed);
-		free(items);
-		return -1;
+	struct header header = {.magic = "sweeppk", .identity = model_identity(model), .bytes = floats * sizeof(float)};
+	snprintf(header.arch, sizeof header.arch, "%s", gemm_arch());
+	int result = -1;
+	if (shared >= 0 && header.identity && lock(shared, F_WRLCK) == 0) {
+		result = use_shared(packed, model, items, n, shared, &header);
+		lock(shared, F_UNLCK);
 	}
-	madvise(packed->memory, packed->bytes, MADV_HUGEPAGE); /* every step walks through all of it */
-	float *next = packed->memory;
-	for (size_t i = 0; i < n; i++) {
-		gemm_pack(items[i].to, items[i].n, items[i].k, items[i].from, items[i].row, items[i].column, next);
-		next += room_of(&items[i]);
-		give_back(model, &items[i]);
-	}
-	mprotect(packed->memory, packed->bytes, PROT_READ);
-	model->packed = packed;
+	if (result < 0)
+		result = use_own(packed, model, items, n, header.bytes);
 	free(items);
+	if (result < 0) {
+		packed_release(packed);
+		return err_set(err, ERR_SYSTEM, "no memory for %zu packed weights", floats);
+	}
+	model->packed = packed;
 	return 0;
 }
 
@@ -82,8 +163,8 @@ void packed_release(struct packed *packed)
 {
 	if (!packed)
 		return;
-	if (packed->memory)
-		munmap(packed->memory, packed->bytes);
+	if (packed->map)
+		munmap(packed->map, packed->map_bytes);
 	free(packed->layers);
 	free(packed);
 }

@@ -1,13 +1,19 @@
 /* packed.h - a model's matrices in the order in which the micro-kernel reads them (gemm.h). Decoding multiplies a few
  * hundred rows by every matrix at each step; to pack them each time took an eighth of it.
  *
- *     if (packed_make(&model, err) < 0) return -1;           model.packed is there; forward.c uses it from now on
- *     model_release(&model);                                 releases it
+ *     if (packed_make(&model, packed_inherited(), err) < 0) return -1;    forward.c uses model.packed from now on
+ *     model_release(&model);                                              releases it
  *
- * The results have the same bits with and without. The memory is as large as the matrices; the pages of the model's
- * file that were read for it are given back, so that the process does not grow. */
+ * The results have the same bits with and without. The memory is as large as the matrices; pages of the model's file
+ * that were read for it are given back, so that a process does not grow by it.
+ *
+ * Workers share it: the scheduler makes one empty file in memory (memfd) that all of them inherit. The first worker
+ * packs into it while the others wait for its lock; they map what they find. A worker that finds another model's
+ * weights there, or no room, packs into memory of its own. The file is gone with the last process that has it. */
 #ifndef SWEEP_RUNNER_PACKED_H
 #define SWEEP_RUNNER_PACKED_H
+
+#include <stdbool.h>
 
 #include "gemm.h"
 #include "model.h"
@@ -19,11 +25,15 @@ struct packed_layer {
 struct packed {
 	struct packed_layer *layers; /* [n_layer] */
 	struct gemm_packed lm_head;  /* [D, V] */
-	void *memory;
-	size_t bytes;
+	void *map;
+	size_t map_bytes;
+	bool shared; /* in the shared file */
 };
 
-int packed_make(struct model *model, struct err *err);
+/* The descriptor that the environment variable SWEEP_WEIGHTS_FD names, -1 without. */
+int packed_inherited(void);
+/* shared: the file, or -1. */
+int packed_make(struct model *model, int shared, struct err *err);
 void packed_release(struct packed *packed); /* NULL is fine */
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -267,6 +268,9 @@ int safetensors_open(struct safetensors *st, const char *path, struct err *err)
 	}
 	st->map = map;
 	st->map_size = size;
+	int64_t facts[] = {(int64_t)info.st_dev, (int64_t)info.st_ino, info.st_size, info.st_mtim.tv_sec,
+			   info.st_mtim.tv_nsec};
+	st->identity = hash_u64(facts, sizeof facts);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -55,6 +56,7 @@ struct safetensors {
 	void *header; /* safetensors.c's: owns the names */
 	void *map;    /* the mapping that safetensors_close ends, or NULL */
 	size_t map_size;
+	uint64_t identity; /* of the file as it is now: device, inode, size, time of change; 0 for one in memory */
 };
 
 int safetensors_open(struct safetensors *st, const char *path, struct err *err);

@@ -2,11 +2,12 @@
  *
  * Flow:   sched.c -> start(): job file, log, pipe, vfork + exec     wait(): ppoll on all pipes, events, ends
  *
- * A child gets /dev/null, the event pipe and its log as descriptors 0, 1, 2 and nothing else; a process group of its
- * own, so that the terminal's Ctrl-C reaches only the scheduler; its threads and cores; and it dies with us
- * (PR_SET_PDEATHSIG). vfork, because a fork copies the page tables of a large scheduler and 10,000 starts should not
- * pay for that: between vfork and exec the child shares our memory, so it calls only async-signal-safe functions,
- * writes to nothing of ours, and cannot return. Whether exec worked comes back through a close-on-exec pipe.
+ * A child gets /dev/null, the event pipe and its log as descriptors 0, 1, 2, the file of shared weights, and nothing
+ * else; a process group of its own, so that the terminal's Ctrl-C reaches only the scheduler; its threads and cores;
+ * and it dies with us (PR_SET_PDEATHSIG). vfork, because a fork copies the page tables of a large scheduler and 10,000
+ * starts should not pay for that: between vfork and exec the child shares our memory, so it calls only
+ * async-signal-safe functions, writes to nothing of ours, and cannot return. Whether exec worked comes back through a
+ * close-on-exec pipe.
  *
  * A worker has ended when it has been waited for and its pipe is drained, in this order: what it wrote last is never
  * lost, and a grandchild that holds the pipe open cannot keep us. Nothing can hang: SIGTERM is followed by SIGKILL
@@ -18,6 +19,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -58,7 +60,8 @@ struct exec_local {
 	struct executor base; /* first: struct executor * is a struct exec_local * */
 	struct loop loop;
 	char *runner, *dir, *jobs_dir, *logs_dir;
-	int null; /* /dev/null: every worker's standard input */
+	int weights; /* a file in memory that all workers inherit and share (runner/packed.h), -1 without */
+	int null;    /* /dev/null: every worker's standard input */
 	int grace_ms;
 	struct slot *slots;
 	struct pollfd *fds; /* [n_slots] */
@@ -154,7 +157,7 @@ struct launch {
 	const struct exec_local *e;
 	char *const *argv;
 	char *const *env;
-	int null, events, log, report;
+	int null, events, log, weights, report;
 	pid_t parent;
 	const cpu_set_t *cores; /* NULL: all */
 };
@@ -170,6 +173,8 @@ static _Noreturn __attribute__((noinline)) void launch_child(const struct launch
 		sched_setaffinity(0, sizeof *l->cores, l->cores);
 	if (dup2(l->null, 0) >= 0 && dup2(l->events, 1) >= 0 && dup2(l->log, 2) >= 0) {
 		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what others left open, too */
+		if (l->weights >= 0)
+			fcntl(l->weights, F_SETFD, 0);
 		loop_child(&l->e->loop);
 		execve(l->argv[0], l->argv, l->env);
 	}
@@ -178,7 +183,7 @@ static _Noreturn __attribute__((noinline)) void launch_child(const struct launch
 	_exit(127);
 }
 
-#define N_OURS 3 /* variables that we set; the user's are replaced */
+#define N_OURS 4 /* variables that we set; the user's are replaced */
 
 /* A copy of the environment with the worker's threads. The caller frees the list and its first N_OURS texts.
  *
@@ -188,7 +193,8 @@ static _Noreturn __attribute__((noinline)) void launch_child(const struct launch
  */
 static char **launch_environment(const struct exec_local *e, int threads)
 {
-	static const char *const ours[N_OURS] = {"OMP_NUM_THREADS=", "BLIS_NUM_THREADS=", "OMP_DYNAMIC="};
+	static const char *const ours[N_OURS] = {
+		"OMP_NUM_THREADS=", "BLIS_NUM_THREADS=", "OMP_DYNAMIC=", "SWEEP_WEIGHTS_FD="};
 	size_t n = 0, out = 0;
 	while (environ && environ[n])
 		n++;
@@ -196,6 +202,7 @@ static char **launch_environment(const struct exec_local *e, int threads)
 	list[out++] = mem_printf("%s%d", ours[0], threads);
 	list[out++] = mem_printf("%s%d", ours[1], threads);
 	list[out++] = mem_printf("%sfalse", ours[2]);
+	list[out++] = mem_printf("%s%d", ours[3], e->weights);
 	bool spin_said = false;
 	for (size_t i = 0; i < n; i++) {
 		bool skip = false;
@@ -320,7 +327,7 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 	env = launch_environment(e, r->threads);
 	char *argv[] = {e->runner, s->job_path, NULL};
 	cpu_set_t set;
-	struct launch l = {e, argv, env, e->null, pipe_events[1], s->log, pipe_report[1], getpid(), NULL};
+	struct launch l = {e, argv, env, e->null, pipe_events[1], s->log, e->weights, pipe_report[1], getpid(), NULL};
 	if (cores_take(e, r->worker, r->threads, &set))
 		l.cores = &set;
 	int code = launch(&l, pipe_report[0], &s->pid);
@@ -629,6 +636,8 @@ static void local_free(struct executor *base)
 	fs_remove_scratch(e->dir); /* of workers that crashed, or had to be killed */
 	if (e->null >= 0)
 		close(e->null);
+	if (e->weights >= 0)
+		close(e->weights);
 	loop_end(&e->loop);
 	free(e->runner);
 	free(e->dir);
@@ -671,12 +680,15 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 	cores_init(e, options->cores, options->workers);
 	fs_remove_scratch(e->dir); /* of a scheduler that was killed, and its workers with it */
 	loop_begin(&e->loop);
+	e->weights = -1;
 	/* 0, 1 and 2 must be taken: a pipe in their place would be overwritten by dup2 in the child. */
 	do
 		e->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (e->null >= 0 && e->null <= 2 && fcntl(e->null, F_SETFD, 0) == 0);
 	if (e->null < 0)
 		err_errno(err, "cannot open /dev/null");
+	else
+		e->weights = memfd_create("sweep weights", MFD_CLOEXEC); /* without it each worker has its own */
 	if (e->null < 0 || fs_make_dirs(e->jobs_dir, err) < 0 || fs_make_dirs(e->logs_dir, err) < 0) {
 		local_free(&e->base);
 		return NULL;

@@ -156,24 +156,28 @@ static void test_events_and_environment(void **state)
 	free(job);
 }
 
-/* A worker has 0, 1, 2 and nothing of ours, its own group, and default signal handling. */
+/* A worker has 0, 1, 2, the file of shared weights and nothing else of ours, its own group, and default signal
+ * handling. */
 static void test_inheritance(void **state)
 {
 	(void)state;
 	int leak = open("/dev/null", O_RDONLY); /* deliberately not close-on-exec */
-	struct executor *e = executor("ls /proc/$$/fd >$1.fds; n=$(grep -x '[0-9]' $1.fds | tr '\\n' ' ')\n"
-				      "in=$(readlink /proc/$$/fd/0)\n"
-				      "g=$(cut -d' ' -f5 /proc/$$/stat)\n"
-				      "m=$(awk '/SigBlk/ {print $2}' /proc/$$/status)\n"
-				      "i=$(awk '/SigIgn/ {print $2}' /proc/$$/status)\n"
-				      "[ \"$g\" = $$ ] && own=yes || own=no\n"
-				      "echo \"{\\\"event\\\":\\\"done\\\",\\\"text\\\":\\\"$n|$in|$own|$m|$i\\\"}\"",
-				      1, 1, 0);
+	struct executor *e = executor(
+		"ls /proc/$$/fd >$1.fds; n=$(grep -x '[0-9]' $1.fds | grep -vx $SWEEP_WEIGHTS_FD | tr '\\n' ' ')\n"
+		"w=$(readlink /proc/$$/fd/$SWEEP_WEIGHTS_FD)\n"
+		"in=$(readlink /proc/$$/fd/0)\n"
+		"g=$(cut -d' ' -f5 /proc/$$/stat)\n"
+		"m=$(awk '/SigBlk/ {print $2}' /proc/$$/status)\n"
+		"i=$(awk '/SigIgn/ {print $2}' /proc/$$/status)\n"
+		"[ \"$g\" = $$ ] && own=yes || own=no\n"
+		"echo \"{\\\"event\\\":\\\"done\\\",\\\"text\\\":\\\"$n|$in|$own|$m|$i|$w\\\"}\"",
+		1, 1, 0);
 	signal(SIGPIPE, SIG_IGN);
 	start(e, 0, "aa", 1);
 	struct executor_report r = next(e);
 	assert_int_equal(r.event.kind, EVENT_DONE);
-	assert_string_equal(r.event.text, "0 1 2 |/dev/null|yes|0000000000000000|0000000000000000");
+	assert_string_equal(r.event.text,
+			    "0 1 2 |/dev/null|yes|0000000000000000|0000000000000000|/memfd:sweep weights (deleted)");
 	r = next(e);
 	assert_null(r.log_tail); /* an empty log is no log */
 	signal(SIGPIPE, SIG_DFL);

@@ -99,7 +99,7 @@ static void one_shape(size_t layers, size_t heads, size_t head_size, size_t voca
 		}
 	}
 	struct err err = {0};
-	assert_int_equal(packed_make(&model, &err), 0);
+	assert_int_equal(packed_make(&model, -1, &err), 0);
 	decode(&model, table, n_prefix, 0, MOST, true, batch);
 	assert_memory_equal(batch, alone, MOST * each * sizeof *batch);
 	free(table);
