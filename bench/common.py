@@ -51,7 +51,7 @@ def runner(job, threads):
     """Runs one job; returns (seconds in all, list of (time, event))."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as f:
         json.dump(job, f)
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    env = dict(os.environ, OMP_NUM_THREADS=str(threads), GOMP_SPINCOUNT="2000")  # as `sweep run` sets them
     start = time.perf_counter()
     p = subprocess.Popen([RUNNER, f.name], stdout=subprocess.PIPE, text=True, env=env)
     events = [(time.perf_counter() - start, json.loads(line)) for line in p.stdout]

@@ -376,13 +376,11 @@ static int run(struct decode *d, struct err *err)
 		}
 	if (d->n_groups == 0)
 		return 0;
-	if (load(d, err) < 0 || check_lengths(d, err) < 0)
+	if (load(d, err) < 0 || check_lengths(d, err) < 0 || packed_make(&d->model, packed_inherited(), err) < 0)
 		return -1;
 	number_prompts(d);
 	make_tasks(d);
 	d->started = now();
-	if (packed_make(&d->model, packed_inherited(), err) < 0)
-		return -1;
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {.answer = take_answer, .progress = tell, .ctx = d};
 	return search_run(&d->model, d->adapter.table, d->adapter.n_virtual, d->prompts, d->n_prompts, d->tasks,
