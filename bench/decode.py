@@ -4,7 +4,10 @@
 
 Sides, alternating: `sweep-runner` (whole process, model load included); generate() one input at a time, as the
 experiment did; generate() on batches of 16, left-padded; CTranslate2 in float32 with the same beams (its GPT-2 has no
-prefix: it decodes the plain model, with 5 more prompt tokens in the place of the prefix). Sampling settings: temperature 1, top_p 0.9,
+prefix: it decodes the plain model, with 5 more prompt tokens in the place of the prefix). When a search ends is each program's
+own affair: CTranslate2's rule is not generate()'s, and how many steps it makes it does not say. --full-length makes their work
+equal: the plain model with the same prompts on both sides, and an end token that nobody ever chooses, so that every text has
+50 tokens. Sampling settings: temperature 1, top_p 0.9,
 top_k 50.
 """
 import argparse, shutil, time
@@ -14,6 +17,7 @@ from transformers import AutoModelForCausalLM, GPT2TokenizerFast
 from common import *
 
 EOT = 50256
+NEVER = 177  # a byte that no text of this model has
 
 
 def make_adapter(model_dir):
@@ -28,6 +32,18 @@ def make_adapter(model_dir):
     return out
 
 
+def endless(model_dir):
+    """The same model with another end token."""
+    out = WORK / "endless"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    for f in Path(model_dir).iterdir():
+        if f.name != "generation_config.json":
+            (out / f.name).symlink_to(f.resolve())
+    (out / "generation_config.json").write_text(json.dumps({"eos_token_id": NEVER}))
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
@@ -37,6 +53,7 @@ def main():
     parser.add_argument("--model", default=str(WORK / "distilgpt2-shape"))
     parser.add_argument("--sides", default="sweep,batched,ctranslate2,single")
     parser.add_argument("--modes", default="search,sample")
+    parser.add_argument("--full-length", action="store_true", help="no text ends before 50 tokens, no prefix: equal work")
     args = parser.parse_args()
     machine(args.threads)
     torch.set_num_threads(args.threads)
@@ -44,8 +61,12 @@ def main():
     tables = open(E2E / "dev.txt", encoding="utf-8").read().splitlines()[:args.inputs]
     inputs = WORK / "bench-inputs.txt"
     inputs.write_text("\n".join(tables) + "\n", encoding="utf-8")
-    prompts = [tok(PROMPT.format(table=t, eos="<|endoftext|>"))["input_ids"] for t in tables]
+    template = PROMPT.replace(" {eos} ", "") if args.full_length else PROMPT  # behind an end token comes another, for ever
+    prompts = [tok(template.format(table=t, eos="<|endoftext|>"))["input_ids"] for t in tables]
     adapter = make_adapter(args.model)
+    end, ours_model = EOT, args.model
+    if args.full_length:
+        end, ours_model = NEVER, endless(args.model)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(args.model), adapter).eval()
 
     import ctranslate2
@@ -61,7 +82,7 @@ def main():
 
         Converter(str(WORK / "ct2-source")).convert(str(ct_dir), quantization="float32")
     generator = ctranslate2.Generator(str(ct_dir), device="cpu", compute_type="float32", intra_threads=args.threads)
-    ct_prompts = [tok.convert_ids_to_tokens([464] * 5 + p) for p in prompts]
+    ct_prompts = [tok.convert_ids_to_tokens(([] if args.full_length else [464] * 5) + p) for p in prompts]
 
     for sample in [mode == "sample" for mode in args.modes.split(",")]:
         print("beam-sample" if sample else "beam search", f"({args.inputs} inputs, {args.beams} beams; seconds):")
@@ -73,7 +94,12 @@ def main():
             for f in WORK.glob("decode-out*"):
                 shutil.rmtree(f)
             settings = dict(num_beams=args.beams, max_new_tokens=50, do_sample=sample, top_p=0.9 if sample else 1.0)
-            seconds, _ = runner(decode_job(args.model, adapter, inputs, WORK / "decode-out", [settings]), args.threads)
+            job = decode_job(ours_model, None if args.full_length else adapter, inputs, WORK / "decode-out", [settings])
+            job["prompt"] = template
+            seconds, _ = runner(job, args.threads)
+            lines = [json.loads(line) for line in open(WORK / "decode-out0/hypotheses.jsonl", encoding="utf-8")]
+            if args.full_length and any(line["tokens"] != 50 for line in lines):
+                sys.exit("a text has ended: choose another NEVER")
             return seconds
 
         def single():
@@ -100,10 +126,12 @@ def main():
             extra = dict(sampling_topk=50, sampling_topp=0.9) if sample else {}
             if sample:  # CTranslate2 has no beam-sample: beams of 1, one draw for each beam
                 generator.generate_batch(ct_prompts, beam_size=1, num_hypotheses=args.beams, max_length=50,
-                                         include_prompt_in_result=False, end_token=[EOT], max_batch_size=16, **extra)
+                                         include_prompt_in_result=False, end_token=[end], max_batch_size=16, **extra)
             else:
-                generator.generate_batch(ct_prompts, beam_size=args.beams, max_length=50,
-                                         include_prompt_in_result=False, end_token=[EOT], max_batch_size=16)
+                results = generator.generate_batch(ct_prompts, beam_size=args.beams, max_length=50,
+                                                   include_prompt_in_result=False, end_token=[end], max_batch_size=16)
+                if args.full_length and any(len(r.sequences_ids[0]) != 50 for r in results):
+                    sys.exit("CTranslate2: a text has ended")
             return time.perf_counter() - start
 
         sides = dict(sweep=ours, batched=batched, ctranslate2=ct2, single=single)
@@ -112,7 +140,6 @@ def main():
                                ctranslate2="CTranslate2 float32, batches of 16").items():
             if name in r:
                 ratio(f"  sweep against {what}", r[name], r["sweep"])
-
 
 
 main()

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli.h"
+#include "paint.h"
 #include "report.h"
 
 struct compare {
@@ -29,16 +30,6 @@ struct compare {
 	size_t top;
 	bool colour;
 };
-
-static const char *paint(const struct compare *c, const char *code)
-{
-	return c->colour ? code : "";
-}
-
-#define DIM   "\033[2m"
-#define BOLD  "\033[1m"
-#define GOOD  "\033[32m"
-#define PLAIN "\033[0m"
 
 static bool has_split(const struct store_full_run *run, const char *split)
 {
@@ -166,11 +157,12 @@ static void put_scores(const struct compare *c, struct buf *out)
 	buf_printf(out, "  mean sentence BLEU    %12.2f%12.2f%+12.2f\n", x, y, y - x);
 	buf_printf(out, "  better on             %12zu%12zu%12zu equal\n", c->better[0], c->better[1], c->equal);
 	if (r->base == r->other) {
-		buf_printf(out, "\n%sThey score the same.%s\n", paint(c, BOLD), paint(c, PLAIN));
+		buf_printf(out, "\n%sThey score the same.%s\n", paint(c->colour, PAINT_BOLD),
+			   paint(c->colour, PAINT_PLAIN));
 		return;
 	}
-	buf_printf(out, "\n%sRun %lld is better by %.2f BLEU%s, and that ", paint(c, BOLD), r->base > r->other ? a : b,
-		   fabs(r->base - r->other), paint(c, PLAIN));
+	buf_printf(out, "\n%sRun %lld is better by %.2f BLEU%s, and that ", paint(c->colour, PAINT_BOLD),
+		   r->base > r->other ? a : b, fabs(r->base - r->other), paint(c->colour, PAINT_PLAIN));
 	buf_adds(out, r->p < 0.05 ? "is hardly chance" : "may well be chance");
 	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %d; below 0.05 counts as significant).\n",
 		   r->p, BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED);
@@ -183,11 +175,12 @@ static void put_text(const struct compare *c, const char *name, double bleu, con
 	buf_reserve(&line, 0);
 	buf_clear(&line);
 	report_plain(text->data, text->size, &line);
-	buf_printf(out, "  %s%-9s%s", paint(c, DIM), name, paint(c, PLAIN));
+	buf_printf(out, "  %s%-9s%s", paint(c->colour, PAINT_DIM), name, paint(c->colour, PAINT_PLAIN));
 	if (isnan(bleu))
 		buf_adds(out, "       ");
 	else
-		buf_printf(out, "%s%6.2f%s ", paint(c, good ? GOOD : ""), bleu, paint(c, good ? PLAIN : ""));
+		buf_printf(out, "%s%6.2f%s ", paint(c->colour && good, PAINT_GREEN), bleu,
+			   paint(c->colour && good, PAINT_PLAIN));
 	buf_printf(out, " %s\n", line.data);
 	buf_release(&line);
 }
@@ -246,11 +239,11 @@ static void put_table(const struct compare *c, struct buf *out)
 	char name[2][24];
 	snprintf(name[0], sizeof name[0], "run %lld", a);
 	snprintf(name[1], sizeof name[1], "run %lld", b);
-	buf_printf(out, "%srun %lld%s (%s) and %srun %lld%s (%s) on %s, %zu tables\n\n", paint(c, BOLD), a,
-		   paint(c, PLAIN), c->run[0].sweep.name, paint(c, BOLD), b, paint(c, PLAIN), c->run[1].sweep.name,
-		   c->split, c->n);
-	buf_printf(out, "  %s%-22s%12s%12s%12s%s\n", paint(c, DIM), "", name[0], name[1], "difference",
-		   paint(c, PLAIN));
+	buf_printf(out, "%srun %lld%s (%s) and %srun %lld%s (%s) on %s, %zu tables\n\n", paint(c->colour, PAINT_BOLD),
+		   a, paint(c->colour, PAINT_PLAIN), c->run[0].sweep.name, paint(c->colour, PAINT_BOLD), b,
+		   paint(c->colour, PAINT_PLAIN), c->run[1].sweep.name, c->split, c->n);
+	buf_printf(out, "  %s%-22s%12s%12s%12s%s\n", paint(c->colour, PAINT_DIM), "", name[0], name[1], "difference",
+		   paint(c->colour, PAINT_PLAIN));
 	put_difference(c, out);
 	if (c->scored)
 		put_scores(c, out);

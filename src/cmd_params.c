@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/params.h"
 #include "cli.h"
+#include "paint.h"
 
 #define COLUMNS       80
 #define NAME_WIDTH    21
@@ -51,7 +52,8 @@ static void describe(int id, struct buf *out)
 
 static void print_table(bool colour)
 {
-	const char *bold = colour ? "\033[1m" : "", *dim = colour ? "\033[2m" : "", *plain = colour ? "\033[0m" : "";
+	const char *bold = paint(colour, PAINT_BOLD), *dim = paint(colour, PAINT_DIM),
+		   *plain = paint(colour, PAINT_PLAIN);
 	struct buf text = BUF_INIT;
 	printf("%s%-*s%-*s%-*s%s%s\n", bold, NAME_WIDTH, "parameter", DEFAULT_WIDTH, "default", STAGE_WIDTH, "stage",
 	       "what it does; which values it takes", plain);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli.h"
+#include "paint.h"
 #include "report.h"
 
 struct show {
@@ -18,35 +19,21 @@ struct show {
 	const char *split; /* whose outputs are shown; NULL: the sweep's metric's */
 };
 
-static const char *dim(const struct show *s)
-{
-	return s->colour ? "\033[2m" : "";
-}
-
-static const char *bold(const struct show *s)
-{
-	return s->colour ? "\033[1m" : "";
-}
-
-static const char *plain(const struct show *s)
-{
-	return s->colour ? "\033[0m" : "";
-}
-
 static void heading(const struct show *s, const char *text, struct buf *out)
 {
-	buf_printf(out, "\n%s%s%s\n", bold(s), text, plain(s));
+	buf_printf(out, "\n%s%s%s\n", paint(s->colour, PAINT_BOLD), text, paint(s->colour, PAINT_PLAIN));
 }
 
 static void fact(const struct show *s, const char *name, const char *value, struct buf *out)
 {
-	buf_printf(out, "  %s%-22s%s%s\n", dim(s), name, plain(s), value);
+	buf_printf(out, "  %s%-22s%s%s\n", paint(s->colour, PAINT_DIM), name, paint(s->colour, PAINT_PLAIN), value);
 }
 
 static void show_title(const struct show *s, struct buf *out)
 {
 	const struct store_run *run = &s->run.run;
-	buf_printf(out, "%srun %lld%s of %s", bold(s), (long long)run->id, plain(s), s->run.sweep.name);
+	buf_printf(out, "%srun %lld%s of %s", paint(s->colour, PAINT_BOLD), (long long)run->id,
+		   paint(s->colour, PAINT_PLAIN), s->run.sweep.name);
 	if (run->label)
 		buf_printf(out, " (%s)", run->label);
 	buf_printf(out, ": %s", strcmp(run->status, "pending") == 0 ? "waiting" : run->status);
@@ -74,11 +61,13 @@ static void show_params(const struct show *s, struct buf *out)
 			buf_clear(&value);
 			params_format(id, s->run.run.params.v[id], &value);
 			if (pass == 1)
-				buf_printf(&value, "%s  (the same in all runs)%s", dim(s), plain(s));
+				buf_printf(&value, "%s  (the same in all runs)%s", paint(s->colour, PAINT_DIM),
+					   paint(s->colour, PAINT_PLAIN));
 			fact(s, param_table[id].name, value.data, out);
 		}
 	}
-	buf_printf(out, "  %sand %d at their defaults (sweep params)%s\n", dim(s), defaults, plain(s));
+	buf_printf(out, "  %sand %d at their defaults (sweep params)%s\n", paint(s->colour, PAINT_DIM), defaults,
+		   paint(s->colour, PAINT_PLAIN));
 	buf_release(&value);
 }
 
@@ -93,7 +82,8 @@ static void show_scores(const struct show *s, struct buf *out)
 		buf_clear(&value);
 		report_score(score->value, &value);
 		if (score->signature)
-			buf_printf(&value, "   %s%s%s", dim(s), score->signature, plain(s));
+			buf_printf(&value, "   %s%s%s", paint(s->colour, PAINT_DIM), score->signature,
+				   paint(s->colour, PAINT_PLAIN));
 		fact(s, score->name, value.data, out);
 	}
 	buf_release(&value);
@@ -201,7 +191,8 @@ static void show_attempts(const struct show *s, struct buf *out)
 			buf_printf(&line, ", %.0f tokens/s", a->tokens_per_second);
 		if (a->peak_rss_kb)
 			buf_printf(&line, ", %.0f MB", (double)a->peak_rss_kb / 1024);
-		buf_printf(out, "  %s%.16s%s  %s\n", dim(s), a->started_at, plain(s), line.data);
+		buf_printf(out, "  %s%.16s%s  %s\n", paint(s->colour, PAINT_DIM), a->started_at,
+			   paint(s->colour, PAINT_PLAIN), line.data);
 		if (a->reason)
 			buf_printf(out, "                    %s\n", a->reason);
 	}
@@ -235,7 +226,8 @@ static void show_output(const struct show *s, const char *which, const struct st
 		buf_clear(&line);
 		buf_reserve(&line, 0);
 		report_plain(parts[i].text->data, parts[i].text->size, &line);
-		buf_printf(out, "    %s%-10s%s%s\n", dim(s), parts[i].name, plain(s), line.size ? line.data : "");
+		buf_printf(out, "    %s%-10s%s%s\n", paint(s->colour, PAINT_DIM), parts[i].name,
+			   paint(s->colour, PAINT_PLAIN), line.size ? line.data : "");
 	}
 	buf_release(&line);
 }

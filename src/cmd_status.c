@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "cli.h"
+#include "paint.h"
 #include "report.h"
 
 #define WAITING_SHOWN 5
@@ -19,16 +20,6 @@ struct status {
 	int64_t writer; /* pid of the scheduler, 0 without one */
 	bool colour;
 };
-
-static const char *paint(const struct status *s, const char *code)
-{
-	return s->colour ? code : "";
-}
-
-#define DIM   "\033[2m"
-#define BOLD  "\033[1m"
-#define RED   "\033[31m"
-#define PLAIN "\033[0m"
 
 static void put_state(const struct status *s, struct buf *out)
 {
@@ -83,16 +74,16 @@ static void put_waiting(const struct store_job *job, struct buf *out)
 
 static void put_failed(const struct status *s, const struct store_job *job, struct buf *out)
 {
-	buf_printf(out, "  %s%s%s", paint(s, RED), job->title, paint(s, PLAIN));
+	buf_printf(out, "  %s%s%s", paint(s->colour, PAINT_RED), job->title, paint(s->colour, PAINT_PLAIN));
 	if (job->runs)
 		buf_printf(out, " (%lld run%s)", (long long)job->runs, job->runs == 1 ? "" : "s");
 	buf_printf(out, ": %s\n", job->reason ? job->reason : "no reason given");
 	const char *log = job->last.log_tail;
 	while (log && *log) {
 		size_t n = strcspn(log, "\n");
-		buf_printf(out, "    %s| ", paint(s, DIM));
+		buf_printf(out, "    %s| ", paint(s->colour, PAINT_DIM));
 		report_plain(log, n, out);
-		buf_printf(out, "%s\n", paint(s, PLAIN));
+		buf_printf(out, "%s\n", paint(s->colour, PAINT_PLAIN));
 		log += n + (log[n] == '\n');
 	}
 }
@@ -106,7 +97,7 @@ static int put_jobs(const struct status *s, const char *state, const char *title
 	    store_query_jobs(s->store, s->sweep->id, state, limit, &jobs, err) < 0)
 		return -1;
 	if (total) {
-		buf_printf(out, "\n%s%s%s", paint(s, BOLD), title, paint(s, PLAIN));
+		buf_printf(out, "\n%s%s%s", paint(s->colour, PAINT_BOLD), title, paint(s->colour, PAINT_PLAIN));
 		buf_printf(out, " (%lld job%s)\n", (long long)total, total == 1 ? "" : "s");
 	}
 	for (size_t i = 0; i < jobs.n; i++) {
@@ -126,7 +117,7 @@ static int put_jobs(const struct status *s, const char *state, const char *title
 static int put_sweep(const struct status *s, struct buf *out, struct err *err)
 {
 	bool running = strcmp(s->sweep->status, "running") == 0 && s->writer != 0;
-	buf_printf(out, "%s%s%s: ", paint(s, BOLD), s->sweep->name, paint(s, PLAIN));
+	buf_printf(out, "%s%s%s: ", paint(s->colour, PAINT_BOLD), s->sweep->name, paint(s->colour, PAINT_PLAIN));
 	put_state(s, out);
 	buf_adds(out, "\n  ");
 	report_counts(s->sweep, out);
@@ -150,10 +141,10 @@ static int put_status(struct status *s, const char *name, const char *db, struct
 	for (size_t i = 0, k = 0; i < sweeps.n; i++) {
 		if (&sweeps.sweep[i] == s->sweep)
 			continue;
-		buf_printf(out, "%s%s%s: %s, ", k++ ? "" : "\n", paint(s, DIM), sweeps.sweep[i].name,
+		buf_printf(out, "%s%s%s: %s, ", k++ ? "" : "\n", paint(s->colour, PAINT_DIM), sweeps.sweep[i].name,
 			   sweeps.sweep[i].status);
 		report_counts(&sweeps.sweep[i], out);
-		buf_printf(out, "%s\n", paint(s, PLAIN));
+		buf_printf(out, "%s\n", paint(s->colour, PAINT_PLAIN));
 	}
 	result = 0;
 out:

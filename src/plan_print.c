@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cli.h"
+#include "paint.h"
 #include "plan_notes.h"
 
 #define COLUMNS 80
@@ -118,7 +119,7 @@ static void put_heading(FILE *out, const struct spec *spec, const struct plan *p
 	for (size_t i = 0; i < spec->n_splits; i++)
 		buf_printf(&text, "%s%s", i == 0 ? "" : i + 1 == spec->n_splits ? " and " : ", ", spec->splits[i].name);
 	buf_printf(&text, "; %s %s is best", spec->maximize ? "highest" : "lowest", spec->metric);
-	fprintf(out, "%s%s%s: ", colour ? "\033[1m" : "", spec->name, colour ? "\033[0m" : "");
+	fprintf(out, "%s%s%s: ", paint(colour, PAINT_BOLD), spec->name, paint(colour, PAINT_PLAIN));
 	put_wrapped(out, text.data, strlen(spec->name) + 2, 2);
 	buf_release(&text);
 }

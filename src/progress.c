@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "paint.h"
 
 #define REDRAW_MS   100
 #define MAX_ROWS    200
@@ -30,7 +31,7 @@
 #define HIDE_CURSOR "\033[?25l"
 
 enum style { PLAIN, BOLD, DIM, GREEN, RED, YELLOW, CYAN };
-static const char *const style_codes[] = {"", "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[36m"};
+static const char *const style_codes[] = {"", PAINT_BOLD, PAINT_DIM, PAINT_GREEN, PAINT_RED, PAINT_YELLOW, PAINT_CYAN};
 
 /* What a worker does now. */
 struct activity {
@@ -85,7 +86,7 @@ static void line_text(struct line *l, enum style style, const char *text)
 		text += n;
 	}
 	if (styled)
-		buf_adds(l->out, "\033[0m");
+		buf_adds(l->out, PAINT_PLAIN);
 }
 
 static void line_printf(struct line *l, enum style style, const char *format, ...)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "paint.h"
 #include "report.h"
 
 #define GAP            2
@@ -28,11 +29,6 @@ static void style(const struct report *r, const char *code, struct buf *out)
 	if (r->colour)
 		buf_adds(out, code);
 }
-
-#define BOLD  "\033[1m"
-#define DIM   "\033[2m"
-#define BEST  "\033[1;32m"
-#define PLAIN "\033[0m"
 
 /* Words packed into lines of at most `width`; a word that is longer makes the column wider. */
 static void break_header(struct layout *l, size_t c, const char *name)
@@ -152,7 +148,7 @@ static void trim(struct buf *out)
 static void put_header(const struct report *r, const struct layout *l, struct buf *out)
 {
 	for (size_t line = 0; line < l->height; line++) {
-		style(r, DIM, out);
+		style(r, PAINT_DIM, out);
 		for (size_t c = 0; c < r->n_columns; c++) {
 			if (!l->shown[c])
 				continue;
@@ -161,7 +157,7 @@ static void put_header(const struct report *r, const struct layout *l, struct bu
 			put(line < blank ? "" : l->lines[c][line - blank], l->width[c], r->columns[c].number, out);
 		}
 		trim(out);
-		style(r, PLAIN, out);
+		style(r, PAINT_PLAIN, out);
 		buf_adds(out, "\n");
 	}
 }
@@ -173,7 +169,7 @@ static void put_rows(const struct report *r, const struct layout *l, struct buf 
 		const struct store_run *run = &r->runs.run[i];
 		bool scored = r->by < r->runs.n_metrics && !isnan(run->scores[r->by]);
 		bool best = i == 0 && scored;
-		style(r, best ? BEST : scored ? "" : DIM, out);
+		style(r, best ? PAINT_BEST : scored ? "" : PAINT_DIM, out);
 		for (size_t c = 0; c < r->n_columns; c++) {
 			if (!l->shown[c])
 				continue;
@@ -185,7 +181,7 @@ static void put_rows(const struct report *r, const struct layout *l, struct buf 
 			put(missing ? "-" : cell.size ? cell.data : "", l->width[c], r->columns[c].number, out);
 		}
 		trim(out);
-		style(r, best || !scored ? PLAIN : "", out);
+		style(r, best || !scored ? PAINT_PLAIN : "", out);
 		buf_adds(out, "\n");
 	}
 	buf_release(&cell);
@@ -229,9 +225,9 @@ static void put_title(const struct report *r, struct buf *out)
 		   r->maximize ? "" : " (smallest)");
 	wrap(r, line.data, 2, &wrapped);
 	size_t name = strcspn(wrapped.data, ": \n");
-	style(r, BOLD, out);
+	style(r, PAINT_BOLD, out);
 	buf_add(out, wrapped.data, name);
-	style(r, PLAIN, out);
+	style(r, PAINT_PLAIN, out);
 	buf_adds(out, wrapped.data + name);
 	buf_release(&wrapped);
 	buf_clear(&line);
@@ -239,9 +235,9 @@ static void put_title(const struct report *r, struct buf *out)
 	size_t before = line.size;
 	report_constants(r, &line);
 	if (line.size > before) {
-		style(r, DIM, out);
+		style(r, PAINT_DIM, out);
 		wrap(r, line.data, 2, out);
-		style(r, PLAIN, out);
+		style(r, PAINT_PLAIN, out);
 	}
 	buf_release(&line);
 }
@@ -271,9 +267,9 @@ static void put_foot(const struct report *r, const struct layout *l, struct buf 
 	if (line.size) {
 		line.data[--line.size] = '\0';
 		buf_adds(out, "\n");
-		style(r, DIM, out);
+		style(r, PAINT_DIM, out);
 		wrap(r, line.data, 0, out);
-		style(r, PLAIN, out);
+		style(r, PAINT_PLAIN, out);
 	}
 	buf_release(&line);
 }
@@ -281,9 +277,9 @@ static void put_foot(const struct report *r, const struct layout *l, struct buf 
 /* "  name      value" */
 static void fact(const struct report *r, const char *name, const char *value, struct buf *out)
 {
-	style(r, DIM, out);
+	style(r, PAINT_DIM, out);
 	buf_printf(out, "  %-22s", name);
-	style(r, PLAIN, out);
+	style(r, PAINT_PLAIN, out);
 	buf_printf(out, "%s\n", value);
 }
 
@@ -296,10 +292,10 @@ static void put_best_scores(const struct report *r, struct buf *out)
 			continue;
 		buf_clear(&line);
 		if (i == r->by)
-			style(r, BEST, &line);
+			style(r, PAINT_BEST, &line);
 		report_score(run->scores[i], &line);
 		if (i == r->by)
-			style(r, PLAIN, &line);
+			style(r, PAINT_PLAIN, &line);
 		if (i == r->by && r->runs.n > 1 && !isnan(r->runs.run[1].scores[i]))
 			buf_printf(&line, "   %.2f ahead of run %lld", fabs(run->scores[i] - r->runs.run[1].scores[i]),
 				   (long long)r->runs.run[1].id);
@@ -317,9 +313,9 @@ static void put_best(const struct report *r, struct buf *out)
 	const struct store_full_run *full = &r->best;
 	struct buf line = BUF_INIT, text = BUF_INIT;
 	buf_printf(&line, "run %lld", (long long)run->id);
-	style(r, BEST, out);
+	style(r, PAINT_BEST, out);
 	buf_adds(out, line.data);
-	style(r, PLAIN, out);
+	style(r, PAINT_PLAIN, out);
 	if (run->label)
 		buf_printf(out, " (%s)", run->label);
 	buf_printf(out, " is the best of %s by %s (", r->sweep->name, metric_name(r));
