@@ -20,6 +20,7 @@
 #include "loop.h"
 #include "paths.h"
 #include "plan_print.h"
+#include "plan_workers.h"
 #include "points.h"
 #include "progress.h"
 #include "record.h"
@@ -141,10 +142,13 @@ static int prepare(struct run *r, struct err *err)
 		return -1;
 	if (!r->cores)
 		r->cores = exec_local_cores();
-	if (!r->jobs)
+	bool free_choice = r->jobs == 0;
+	if (free_choice)
 		r->jobs = r->cores;
 	if (build_plan(r, err) < 0)
 		return -1;
+	if (free_choice)
+		r->jobs = plan_workers(&r->plan, (int)r->cores);
 	if (!r->quiet)
 		plan_print_notices(stderr, &r->spec, &r->plan);
 	if ((uint64_t)r->jobs > r->plan.n_jobs && r->plan.n_jobs)
@@ -425,7 +429,7 @@ int cmd_run(int argc, char **argv, struct err *err)
 		 .number = &r.jobs,
 		 .min = 1,
 		 .max = 4096,
-		 .help = "workers at a time (as many as there are cores)"},
+		 .help = "workers at a time (one a core, fewer for few long jobs)"},
 		{.name = "threads",
 		 .type = CLI_INT,
 		 .number = &r.cores,
