@@ -3,7 +3,7 @@
 A bench runs both sides in one process tree on the same threads, alternating (A B A B ...), several times, and prints
 the ratio of each round with its median, minimum and maximum. Nothing else may run meanwhile.
 """
-import json, os, platform, statistics, subprocess, sys, tempfile, time
+import json, os, platform, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +14,7 @@ GPT2 = ROOT.parent / "shared/gpt2"
 WORK = Path(os.environ.get("BENCH_DIR", ROOT / "build/bench"))
 PROMPT = "Convert the following table into English text: {table} {eos} "
 TARGET = "{text} {eos}"
+NEVER = 177  # a byte that no text of bench/make_model.py's model has
 
 
 def machine(threads):
@@ -72,3 +73,15 @@ def decode_job(model, adapter, inputs, out, settings):
             "prompt": PROMPT, "target": TARGET, **({"adapter": str(adapter)} if adapter else {}),
             "splits": [{"name": "bench", "input": str(inputs), "limit": 0}],
             "outputs": [{"key": f"bench{i}", "dir": f"{out}{i}", "split": 0, "params": s} for i, s in enumerate(settings)]}
+
+
+def endless(model_dir):
+    """The same model with an end token that it never chooses: every text has max_new_tokens tokens."""
+    out = WORK / "endless"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    for f in Path(model_dir).iterdir():
+        if f.name != "generation_config.json":
+            (out / f.name).symlink_to(f.resolve())
+    (out / "generation_config.json").write_text(json.dumps({"eos_token_id": NEVER}))
+    return out

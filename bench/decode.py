@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM, GPT2TokenizerFast
 from common import *
 
 EOT = 50256
-NEVER = 177  # a byte that no text of this model has
 
 
 def make_adapter(model_dir):
@@ -29,18 +28,6 @@ def make_adapter(model_dir):
         base = AutoModelForCausalLM.from_pretrained(model_dir)
         peft = get_peft_model(base, PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=5))
         peft.save_pretrained(out)
-    return out
-
-
-def endless(model_dir):
-    """The same model with another end token."""
-    out = WORK / "endless"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    for f in Path(model_dir).iterdir():
-        if f.name != "generation_config.json":
-            (out / f.name).symlink_to(f.resolve())
-    (out / "generation_config.json").write_text(json.dumps({"eos_token_id": NEVER}))
     return out
 
 
