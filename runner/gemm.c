@@ -30,7 +30,8 @@
 
 /* Below so many multiplications a second thread costs more than it brings. */
 #define GEMM_SMALL 400000
-/* Floats of A that are packed at a time (16 MB), if one block of k does not need more. */
+/* Floats of A that are packed at a time (16 MB), if one block of k does not need more: workspaces stay so small that
+ * they may end the process when memory is out (base/mem.h) and products need no error path. */
 #define GEMM_A_FLOATS 4000000
 /* Panels of B in a task, at most: with kc = 256 and 16 columns a panel they are 256 KiB and stay in a core's L2. */
 #define GEMM_GROUP 16
@@ -114,49 +115,29 @@ static size_t next_block(size_t left)
 
 /* ---- packing ---- */
 
-#define TRANSPOSE_STEP(a, b, low, high)                                                                                \
-	do {                                                                                                           \
-		v8 x = a, y = b;                                                                                       \
-		a = __builtin_shuffle(x, y, (v8i)low);                                                                 \
-		b = __builtin_shuffle(x, y, (v8i)high);                                                                \
-	} while (0)
-#define PAIR_LOW                                                                                                       \
-	{                                                                                                              \
-		0, 8, 1, 9, 4, 12, 5, 13                                                                               \
-	}
-#define PAIR_HIGH                                                                                                      \
-	{                                                                                                              \
-		2, 10, 3, 11, 6, 14, 7, 15                                                                             \
-	}
-#define QUAD_LOW                                                                                                       \
-	{                                                                                                              \
-		0, 1, 8, 9, 4, 5, 12, 13                                                                               \
-	}
-#define QUAD_HIGH                                                                                                      \
-	{                                                                                                              \
-		2, 3, 10, 11, 6, 7, 14, 15                                                                             \
-	}
-#define HALF_LOW                                                                                                       \
-	{                                                                                                              \
-		0, 1, 2, 3, 8, 9, 10, 11                                                                               \
-	}
-#define HALF_HIGH                                                                                                      \
-	{                                                                                                              \
-		4, 5, 6, 7, 12, 13, 14, 15                                                                             \
-	}
+/* Two vectors at once: *a and *b become the lanes of both that low and high name. */
+SIMD_INLINE void exchange(v8 *a, v8 *b, v8i low, v8i high)
+{
+	v8 x = *a, y = *b;
+	*a = __builtin_shuffle(x, y, low);
+	*b = __builtin_shuffle(x, y, high);
+}
 
 /* r[i] lane j -> r[j] lane i */
 SIMD_INLINE void transpose8(v8 *r)
 {
+	const v8i pair_low = {0, 8, 1, 9, 4, 12, 5, 13}, pair_high = {2, 10, 3, 11, 6, 14, 7, 15};
+	const v8i quad_low = {0, 1, 8, 9, 4, 5, 12, 13}, quad_high = {2, 3, 10, 11, 6, 7, 14, 15};
+	const v8i half_low = {0, 1, 2, 3, 8, 9, 10, 11}, half_high = {4, 5, 6, 7, 12, 13, 14, 15};
 	for (int i = 0; i < 8; i += 2)
-		TRANSPOSE_STEP(r[i], r[i + 1], PAIR_LOW, PAIR_HIGH);
+		exchange(&r[i], &r[i + 1], pair_low, pair_high);
 	for (int i = 0; i < 8; i += 4) {
-		TRANSPOSE_STEP(r[i], r[i + 2], QUAD_LOW, QUAD_HIGH);
-		TRANSPOSE_STEP(r[i + 1], r[i + 3], QUAD_LOW, QUAD_HIGH);
+		exchange(&r[i], &r[i + 2], quad_low, quad_high);
+		exchange(&r[i + 1], &r[i + 3], quad_low, quad_high);
 	}
 	for (int i = 0; i < 4; i++)
-		TRANSPOSE_STEP(r[i], r[i + 4], HALF_LOW, HALF_HIGH);
-	/* Now row j of the result stands in r[order[j]]. */
+		exchange(&r[i], &r[i + 4], half_low, half_high);
+	/* The middle two of each half have changed places. */
 	v8 t[8] = {r[0], r[2], r[1], r[3], r[4], r[6], r[5], r[7]};
 	for (int i = 0; i < 8; i++)
 		r[i] = t[i];
