@@ -63,6 +63,16 @@ static void embed(struct forward *forward, const struct forward_row *rows, size_
 			forward->x + i * d);
 }
 
+/* out[n, columns] = x[n, k] w[k, columns], with the packed copy of w where there is one. */
+static void multiply(size_t n, const float *x, size_t k, const struct gemm_packed *packed, const float *w,
+		     size_t columns, float *out)
+{
+	if (packed)
+		gemm_with(n, x, k, packed, out, columns);
+	else
+		gemm(n, columns, k, x, k, 1, w, columns, 1, 0, out, columns);
+}
+
 /* Queries, keys and values of all rows; the keys and values go into the cache. */
 static void project(struct forward *forward, const struct forward_row *rows, size_t n, size_t layer)
 {
@@ -73,10 +83,8 @@ static void project(struct forward *forward, const struct forward_row *rows, siz
 	for (size_t i = 0; i < n; i++)
 		ops_layernorm(forward->x + i * d, w->ln1_gain, w->ln1_bias, model->layer_norm_epsilon, d,
 			      forward->norm + i * d);
-	if (model->packed)
-		gemm_with(n, forward->norm, d, &model->packed->layers[layer].attn, forward->qkv, 3 * d);
-	else
-		gemm(n, 3 * d, d, forward->norm, d, 1, w->attn_w, 3 * d, 1, 0, forward->qkv, 3 * d);
+	multiply(n, forward->norm, d, model->packed ? &model->packed->layers[layer].attn : NULL, w->attn_w, 3 * d,
+		 forward->qkv);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
 		float *q = forward->qkv + i * 3 * d;
@@ -116,27 +124,18 @@ static void finish(struct forward *forward, size_t n, size_t layer)
 	const struct model_layer *w = &model->layers[layer];
 	size_t d = model->n_embd, f = model->n_inner;
 	const struct packed_layer *packed = model->packed ? &model->packed->layers[layer] : NULL;
-	if (packed)
-		gemm_with(n, forward->mixed, d, &packed->proj, forward->norm, d);
-	else
-		gemm(n, d, d, forward->mixed, d, 1, w->proj_w, d, 1, 0, forward->norm, d);
+	multiply(n, forward->mixed, d, packed ? &packed->proj : NULL, w->proj_w, d, forward->norm);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
 		ops_add_bias_residual(forward->x + i * d, forward->norm + i * d, w->proj_b, d);
 		ops_layernorm(forward->x + i * d, w->ln2_gain, w->ln2_bias, model->layer_norm_epsilon, d,
 			      forward->norm + i * d);
 	}
-	if (packed)
-		gemm_with(n, forward->norm, d, &packed->fc, forward->inner, f);
-	else
-		gemm(n, f, d, forward->norm, d, 1, w->fc_w, f, 1, 0, forward->inner, f);
+	multiply(n, forward->norm, d, packed ? &packed->fc : NULL, w->fc_w, f, forward->inner);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		ops_bias_gelu(forward->inner + i * f, w->fc_b, f, forward->inner + i * f);
-	if (packed)
-		gemm_with(n, forward->inner, f, &packed->out, forward->norm, d);
-	else
-		gemm(n, d, f, forward->inner, f, 1, w->out_w, d, 1, 0, forward->norm, d);
+	multiply(n, forward->inner, f, packed ? &packed->out : NULL, w->out_w, d, forward->norm);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		ops_add_bias_residual(forward->x + i * d, forward->norm + i * d, w->out_b, d);
