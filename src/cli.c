@@ -174,17 +174,3 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n,
 	}
 	return positional;
 }
-
-bool cli_colour(int fd)
-{
-	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-	return isatty(fd) && !(none && *none) && term && strcmp(term, "dumb") != 0;
-}
-
-int cli_columns(int fd)
-{
-	struct winsize size;
-	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		return size.ws_col;
-	return 80;
-}

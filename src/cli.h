@@ -48,10 +48,6 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n,
 const struct cli_command *cli_find(const char *name);
 /* All commands, a line each. */
 void cli_print_help(FILE *out);
-/* True when the stream is a terminal and NO_COLOR is unset or empty (and TERM is not dumb). */
-bool cli_colour(int fd);
-/* Columns of the terminal on fd, or 80. */
-int cli_columns(int fd);
 
 cli_function cmd_run, cmd_report, cmd_show, cmd_compare, cmd_status, cmd_fetch, cmd_score, cmd_generate, cmd_params;
 

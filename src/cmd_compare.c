@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli.h"
-#include "paint.h"
-#include "report.h"
+#include "report/report.h"
+#include "term/term.h"
 
 struct compare {
 	struct store *store;
@@ -320,7 +320,7 @@ int cmd_compare(int argc, char **argv, struct err *err)
 		return err_set(err, ERR_USAGE, "unknown format `%s`; there are table and json", format);
 	if (report_run_id(argv[1], &ids[0], err) < 0 || report_run_id(argv[2], &ids[1], err) < 0)
 		return -1;
-	struct compare c = {.split = split, .top = (size_t)top, .colour = cli_colour(STDOUT_FILENO)};
+	struct compare c = {.split = split, .top = (size_t)top, .colour = term_colour(STDOUT_FILENO)};
 	if (store_open(&c.store, db, STORE_READ, err) < 0)
 		return -1;
 	int result = load(&c, ids, err);

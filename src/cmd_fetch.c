@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "cli.h"
-#include "hub.h"
-#include "hub_bar.h"
+#include "hub/hub.h"
+#include "hub/hub_bar.h"
 
 static volatile sig_atomic_t interrupted;
 

@@ -12,16 +12,17 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/jsonl.h"
 #include "base/mem.h"
+#include "base/paths.h"
 #include "cli.h"
-#include "exec_local.h"
-#include "hub.h"
-#include "jsonl.h"
-#include "paths.h"
-#include "report.h"
-#include "sched.h"
-#include "store.h"
-#include "store_query.h"
+#include "hub/hub.h"
+#include "report/report.h"
+#include "run/exec_local.h"
+#include "run/sched.h"
+#include "store/store.h"
+#include "store/store_query.h"
+#include "term/term.h"
 
 struct generate {
 	const char *db, *adapter, *model; /* of the command line */
@@ -207,14 +208,14 @@ static int on_event(void *ctx, size_t job, int worker, const struct event *event
 	return 0;
 }
 
-static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    const char *log_tail, struct err *err)
 {
 	struct generate *g = ctx;
 	(void)job;
 	(void)worker;
 	(void)err;
-	if (outcome != SCHED_FAILED)
+	if (outcome != ATTEMPT_FAILED)
 		return 0;
 	g->log_tail = log_tail ? mem_strdup(log_tail) : NULL;
 	/* The copy of standard input is nobody's file. */
@@ -349,7 +350,7 @@ int cmd_generate(int argc, char **argv, struct err *err)
 	bool helped = false;
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
 	int status = n < 0 ? -1 : 0;
-	g.live = isatty(STDERR_FILENO) && cli_colour(STDERR_FILENO);
+	g.live = isatty(STDERR_FILENO) && term_colour(STDERR_FILENO);
 	if (n >= 0 && !helped)
 		status = generate(&g, n, argv, err);
 	if (g.dir)

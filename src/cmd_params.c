@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/params.h"
 #include "cli.h"
-#include "paint.h"
+#include "term/term.h"
 
 #define COLUMNS       80
 #define NAME_WIDTH    21
@@ -164,7 +164,7 @@ int cmd_params(int argc, char **argv, struct err *err)
 	if (n > 0)
 		return err_set(err, ERR_USAGE, "params: takes no arguments, found `%s`", argv[1]);
 	if (strcmp(format, "table") == 0)
-		print_table(cli_colour(STDOUT_FILENO));
+		print_table(term_colour(STDOUT_FILENO));
 	else if (strcmp(format, "json") == 0)
 		print_json();
 	else if (strcmp(format, "markdown") == 0)

@@ -8,7 +8,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli.h"
-#include "report.h"
+#include "report/report.h"
+#include "term/term.h"
 
 /* What the user did not say: the format by the file's ending, the number of runs by the format. */
 static const struct report_format *choose_format(const char *format, const char *file, struct err *err)
@@ -80,7 +81,7 @@ int cmd_report(int argc, char **argv, struct err *err)
 		return -1;
 	bool screen = !file || strcmp(file, "-") == 0;
 	struct report report = {
-		.db = db, .colour = screen && cli_colour(STDOUT_FILENO), .width = cli_columns(STDOUT_FILENO)};
+		.db = db, .colour = screen && term_colour(STDOUT_FILENO), .width = term_columns(STDOUT_FILENO)};
 	struct report_options wanted = {
 		.sweep = sweep,
 		.metric = metric,

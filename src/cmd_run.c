@@ -13,22 +13,23 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/paths.h"
 #include "cli.h"
-#include "exec_local.h"
-#include "hub.h"
-#include "hub_bar.h"
-#include "loop.h"
-#include "paths.h"
+#include "hub/hub.h"
+#include "hub/hub_bar.h"
+#include "plan/plan_workers.h"
+#include "plan/points.h"
+#include "plan/spec.h"
 #include "plan_print.h"
-#include "plan_workers.h"
-#include "points.h"
-#include "progress.h"
-#include "record.h"
-#include "report.h"
-#include "sched.h"
-#include "spec.h"
-#include "store.h"
-#include "tally.h"
+#include "report/report.h"
+#include "run/exec_local.h"
+#include "run/loop.h"
+#include "run/progress.h"
+#include "run/record.h"
+#include "run/sched.h"
+#include "run/tally.h"
+#include "store/store.h"
+#include "term/term.h"
 
 #define FAILURES_SHOWN 5
 #define LEADERS_SHOWN  5
@@ -183,14 +184,14 @@ static int check_event(void *ctx, size_t job, int worker, const struct event *ev
 	return 0;
 }
 
-static int check_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+static int check_ended(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		       const char *log_tail, struct err *err)
 {
 	struct check *c = ctx;
 	(void)job;
 	(void)worker;
 	(void)err;
-	if (outcome != SCHED_FAILED)
+	if (outcome != ATTEMPT_FAILED)
 		return 0;
 	c->log_tail = log_tail ? mem_strdup(log_tail) : NULL;
 	return err_set(&c->err, c->input ? ERR_INPUT : ERR_SYSTEM, "%s", reason) < 0 ? 0 : -1;
@@ -275,8 +276,8 @@ static void say_leaderboard(const struct run *r)
 	if (report_load(&report, r->store, &options, &err) < 0)
 		return;
 	report.db = r->db;
-	report.colour = cli_colour(STDOUT_FILENO);
-	report.width = cli_columns(STDOUT_FILENO);
+	report.colour = term_colour(STDOUT_FILENO);
+	report.width = term_columns(STDOUT_FILENO);
 	struct buf out = BUF_INIT;
 	report_table(&report, &out);
 	printf("\n%s", out.data ? out.data : "");
@@ -337,7 +338,7 @@ static int work(struct run *r, struct err *err)
 		.workers = (int)r->jobs,
 		.fd = STDERR_FILENO,
 		.live = r->live,
-		.colour = cli_colour(STDERR_FILENO),
+		.colour = term_colour(STDERR_FILENO),
 		.utf8 = is_utf8(),
 		.quiet = r->quiet,
 		.now = loop_now(),

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "cli.h"
-#include "paint.h"
-#include "report.h"
+#include "report/report.h"
+#include "term/term.h"
 
 struct show {
 	struct store *store;
@@ -308,7 +308,7 @@ int cmd_show(int argc, char **argv, struct err *err)
 		return err_set(err, ERR_USAGE, "show takes one run's number: sweep show RUN");
 	if (report_run_id(argv[1], &id, err) < 0)
 		return -1;
-	struct show s = {.colour = cli_colour(STDOUT_FILENO), .width = cli_columns(STDOUT_FILENO), .split = split};
+	struct show s = {.colour = term_colour(STDOUT_FILENO), .width = term_columns(STDOUT_FILENO), .split = split};
 	if (store_open(&s.store, db, STORE_READ, err) < 0)
 		return -1;
 	struct buf out = BUF_INIT;

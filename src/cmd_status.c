@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "cli.h"
-#include "paint.h"
-#include "report.h"
+#include "report/report.h"
+#include "term/term.h"
 
 #define WAITING_SHOWN 5
 #define FAILED_SHOWN  20
@@ -166,7 +166,7 @@ int cmd_status(int argc, char **argv, struct err *err)
 	if (n > 0)
 		return err_set(err, ERR_USAGE, "status takes no argument: found `%s`; --db FILE names the database",
 			       argv[1]);
-	struct status s = {.colour = cli_colour(STDOUT_FILENO)};
+	struct status s = {.colour = term_colour(STDOUT_FILENO)};
 	if (store_open(&s.store, db, STORE_READ, err) < 0)
 		return -1;
 	struct buf out = BUF_INIT;

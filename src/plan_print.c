@@ -13,8 +13,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cli.h"
-#include "paint.h"
-#include "plan_notes.h"
+#include "plan/plan_notes.h"
+#include "term/term.h"
 
 #define COLUMNS 80
 
@@ -113,7 +113,7 @@ static void put_heading(FILE *out, const struct spec *spec, const struct plan *p
 {
 	struct buf text = BUF_INIT;
 	char room[32];
-	bool colour = cli_colour(fileno(out));
+	bool colour = term_colour(fileno(out));
 	buf_printf(&text, "%s run%s of model %s, decoded on ", grouped(plan->n_runs, room),
 		   plan->n_runs == 1 ? "" : "s", spec->model);
 	for (size_t i = 0; i < spec->n_splits; i++)

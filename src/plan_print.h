@@ -10,8 +10,8 @@
 
 #include <stdio.h>
 
-#include "plan.h"
-#include "spec.h"
+#include "plan/plan.h"
+#include "plan/spec.h"
 
 /* jobs: how many workers would run at a time (--jobs). */
 void plan_print_summary(FILE *out, const struct spec *spec, const struct plan *plan, int jobs);

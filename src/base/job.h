@@ -29,6 +29,9 @@
 #define JOB_DEFAULT_PROMPT "Convert the following table into English text: {table} {eos} "
 #define JOB_DEFAULT_TARGET "{text} {eos}"
 
+/* How an attempt at a job ended: RETRY and STOPPED leave the job pending. */
+enum attempt_outcome { ATTEMPT_DONE, ATTEMPT_FAILED, ATTEMPT_RETRY, ATTEMPT_STOPPED };
+
 enum job_kind { JOB_CHECK, JOB_TRAIN, JOB_DECODE };
 
 /* A set of tables to decode. */

@@ -10,7 +10,7 @@
 #ifndef SWEEP_BASE_PARAMS_H
 #define SWEEP_BASE_PARAMS_H
 
-#include <cjson/cJSON.h>
+#include "json.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "points.h"
-#include "spec.h"
-#include "yaml.h"
+#include "plan/points.h"
+#include "plan/spec.h"
+#include "plan/yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -21,9 +21,9 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "plan.h"
-#include "spec.h"
-#include "store.h"
+#include "plan/plan.h"
+#include "plan/spec.h"
+#include "store/store.h"
 
 #define FIXTURE_INPUTS   12
 #define FIXTURE_ADAPTERS 4 /* the first is the base model */
@@ -273,7 +273,7 @@ static inline void fixture_job(struct fixture *f, struct store *store, size_t jo
 				abort();
 			}
 		}
-	FIXTURE_CHECK(store_attempt_end(store, attempt, SCHED_DONE, "", NULL, &done, &err) == 0);
+	FIXTURE_CHECK(store_attempt_end(store, attempt, ATTEMPT_DONE, "", NULL, &done, &err) == 0);
 }
 
 /* Trains all adapters (when from is 0) and decodes runs from .. to-1, in one durable batch. */

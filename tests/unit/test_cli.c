@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "cli.h"
+#include "term/term.h"
 
 struct parsed {
 	bool flag, x, helped;
@@ -120,8 +121,8 @@ static void test_table(void **state)
 static void test_terminal(void **state)
 {
 	(void)state;
-	assert_int_equal(cli_columns(-1), 80);
-	assert_false(cli_colour(-1));
+	assert_int_equal(term_columns(-1), 80);
+	assert_false(term_colour(-1));
 }
 
 int main(void)

@@ -23,8 +23,8 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "exec_local.h"
-#include "loop.h"
+#include "run/exec_local.h"
+#include "run/loop.h"
 
 static char dir[64], script[96];
 

@@ -19,11 +19,11 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "hub.h"
-#include "hub_bar.h"
-#include "hub_cache.h"
-#include "hub_env.h"
-#include "hub_http.h"
+#include "hub/hub.h"
+#include "hub/hub_bar.h"
+#include "hub/hub_cache.h"
+#include "hub/hub_env.h"
+#include "hub/hub_http.h"
 
 static const char COMMIT[] = "2290a62682d06624634c1f46a6ad5be0f47f38aa";
 static char work[] = "/tmp/sweep-test-hub-XXXXXX";

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jsonl.h"
+#include "base/jsonl.h"
 
 static void test_kinds(void **state)
 {

@@ -12,10 +12,10 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "plan.h"
+#include "plan/plan.h"
+#include "plan/points.h"
+#include "plan/spec.h"
 #include "plan_print.h"
-#include "points.h"
-#include "spec.h"
 
 static char folder[] = "/tmp/test_plan.XXXXXX";
 

@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "plan_workers.h"
+#include "plan/plan_workers.h"
 
 enum { MOST = 40 };
 

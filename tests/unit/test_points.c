@@ -13,8 +13,8 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "points.h"
-#include "spec.h"
+#include "plan/points.h"
+#include "plan/spec.h"
 
 static char file[] = "/tmp/test_points.XXXXXX";
 

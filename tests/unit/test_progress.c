@@ -16,8 +16,8 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "progress.h"
-#include "tally.h"
+#include "run/progress.h"
+#include "run/tally.h"
 
 #define N_RUNS 3
 
@@ -250,18 +250,18 @@ static void test_time_left(void **state)
 	assert_null(strstr(out.data, "left")); /* nobody knows yet */
 	/* 10 of cost took 20 s; the other 15 will take 30 s until decoding shows its own pace */
 	progress_started(p, 0, 0, 1, 1000);
-	progress_ended(p, 0, 0, SCHED_DONE, "", 21000);
+	progress_ended(p, 0, 0, ATTEMPT_DONE, "", 21000);
 	buf_clear(&out);
 	progress_frame(p, 21000, 100, 24, &out, widths);
 	assert_non_null(strstr(out.data, " 40%, 30 s left"));
 	/* 5 of cost took 1 s: two more decodings, 2 s */
 	progress_started(p, 1, 0, 1, 21000);
-	progress_ended(p, 1, 0, SCHED_DONE, "", 22000);
+	progress_ended(p, 1, 0, ATTEMPT_DONE, "", 22000);
 	buf_clear(&out);
 	progress_frame(p, 22000, 100, 24, &out, widths);
 	assert_non_null(strstr(out.data, " 60%, 2 s left"));
 	progress_started(p, 2, 0, 1, 22000);
-	progress_ended(p, 2, 0, SCHED_FAILED, "no", 23000);
+	progress_ended(p, 2, 0, ATTEMPT_FAILED, "no", 23000);
 	buf_clear(&out);
 	progress_frame(p, 23000, 100, 24, &out, widths);
 	assert_non_null(strstr(out.data, " 80%, 1 failed, 1 s left"));
@@ -280,18 +280,18 @@ static void test_plain_lines(void **state)
 	struct progress *p = new_progress(&t, 2, true, false, fds[1]);
 	progress_started(p, 0, 0, 1, 1000);
 	progress_event(p, 0, 0, &(struct event){.kind = EVENT_LOSS, .step = 1, .total = 1, .loss = 2.5});
-	progress_ended(p, 0, 0, SCHED_RETRY, "killed", 2000);
+	progress_ended(p, 0, 0, ATTEMPT_RETRY, "killed", 2000);
 	progress_started(p, 0, 0, 2, 2000);
 	progress_event(p, 0, 0, &(struct event){.kind = EVENT_LOSS, .step = 1, .total = 1, .loss = 2.25});
-	progress_ended(p, 0, 0, SCHED_DONE, "", 75000);
+	progress_ended(p, 0, 0, ATTEMPT_DONE, "", 75000);
 	progress_started(p, 1, 1, 1, 75000);
 	write_card(1, 41.267);
 	write_card(2, 1);
 	tally_artifact(&t, 1);
 	tally_artifact(&t, 2);
-	progress_ended(p, 1, 1, SCHED_DONE, "", 76300);
+	progress_ended(p, 1, 1, ATTEMPT_DONE, "", 76300);
 	progress_started(p, 2, 1, 1, 76300);
-	progress_ended(p, 2, 1, SCHED_FAILED, "bad \033[2Jline", 76300);
+	progress_ended(p, 2, 1, ATTEMPT_FAILED, "bad \033[2Jline", 76300);
 	progress_skipped(p, 3, 2);
 	progress_line(p, "note: %d", 7);
 	progress_tick(p, 80000); /* nothing to draw */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "report.h"
+#include "report/report.h"
 #include "store_fixture.h"
 
 static char *scratch;

@@ -15,7 +15,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "sched.h"
+#include "run/sched.h"
 
 #define MAX_JOBS  64
 #define MAX_SLOTS 8
@@ -222,7 +222,7 @@ static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
 	return 0;
 }
 
-static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    const char *log_tail, struct err *err)
 {
 	static const char *const names[] = {"done", "failed", "retry", "stopped"};
@@ -231,7 +231,7 @@ static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcom
 	(void)err;
 	f->dirty = true;
 	assert_string_equal(log_tail, "last words");
-	assert_int_equal(reason[0] == '\0', outcome == SCHED_DONE);
+	assert_int_equal(reason[0] == '\0', outcome == ATTEMPT_DONE);
 	buf_printf(&f->log, "%lld %s %s%s%s\n", (long long)f->now, names[outcome], key_of(f, job),
 		   reason[0] ? ": " : "", reason);
 	return 0;

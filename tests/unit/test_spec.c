@@ -15,8 +15,8 @@
 #include "base/fs.h"
 #include "base/job.h"
 #include "base/mem.h"
-#include "points.h"
-#include "spec.h"
+#include "plan/points.h"
+#include "plan/spec.h"
 
 static char folder[] = "/tmp/test_spec.XXXXXX";
 

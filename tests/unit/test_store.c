@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "store/store_query.h"
 #include "store_fixture.h"
-#include "store_query.h"
 
 static char *scratch;
 
@@ -255,7 +255,8 @@ static void test_failure(void **state)
 	assert_int_equal(store_loss(store, train, &loss, &err), 0);
 	expect("SELECT loss IS NULL AND step = 3 FROM losses", "1");
 	assert_int_equal(
-		store_attempt_end(store, attempt, SCHED_FAILED, "it's out of memory", "line 1\nline 2", NULL, &err), 0);
+		store_attempt_end(store, attempt, ATTEMPT_FAILED, "it's out of memory", "line 1\nline 2", NULL, &err),
+		0);
 	assert_int_equal(store_job_failed(store, train, "it's out of memory", &err), 0);
 	expect("SELECT group_concat(id) FROM runs WHERE status = 'failed'", "2,6");
 	expect("SELECT reason FROM runs WHERE id = 6", "it's out of memory");

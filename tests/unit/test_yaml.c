@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "yaml.h"
+#include "plan/yaml.h"
 
 /* Parses text that must be refused; the sentence must hold `needle` behind its place. */
 static void refused_bytes(const char *text, size_t n, const char *needle)

@@ -1,9 +1,10 @@
-/* paint.h - the styles of a terminal, each written once.
+/* term.h - the terminal that people look at: its styles, each written once, its colours and its width.
  *
+ *     bool colour = term_colour(STDOUT_FILENO);
  *     buf_printf(out, "%s%s%s", paint(colour, PAINT_BOLD), name, paint(colour, PAINT_PLAIN));
  */
-#ifndef SWEEP_PAINT_H
-#define SWEEP_PAINT_H
+#ifndef SWEEP_TERM_H
+#define SWEEP_TERM_H
 
 #include <stdbool.h>
 
@@ -20,5 +21,10 @@ static inline const char *paint(bool colour, const char *code)
 {
 	return colour ? code : "";
 }
+
+/* Colours are for terminals, unless NO_COLOR is set or TERM is dumb. */
+bool term_colour(int fd);
+/* Columns of the terminal, 80 when fd is none. */
+int term_columns(int fd);
 
 #endif

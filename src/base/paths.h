@@ -7,7 +7,7 @@
 #ifndef SWEEP_PATHS_H
 #define SWEEP_PATHS_H
 
-#include "base/err.h"
+#include "err.h"
 
 /* Absolute path of an executable sweep-runner; NULL and a sentence when there is none. The caller frees. */
 char *paths_runner(struct err *err);

@@ -13,7 +13,7 @@
 #define SWEEP_REPORT_H
 
 #include "base/buf.h"
-#include "store_query.h"
+#include "store/store_query.h"
 
 struct report_options {
 	const char *sweep;  /* name; NULL: the one started last */

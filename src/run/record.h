@@ -17,10 +17,10 @@
 #include <stdint.h>
 
 #include "base/event.h"
-#include "plan.h"
+#include "plan/plan.h"
 #include "progress.h"
 #include "sched.h"
-#include "store.h"
+#include "store/store.h"
 #include "tally.h"
 
 /* A job that failed for good, for the last words. */

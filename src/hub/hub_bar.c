@@ -4,6 +4,7 @@
  * Files that take under a second leave one line each; a line is never longer than the terminal, since a wrapped one
  * could not be drawn over. */
 #include "hub_bar.h"
+#include "term/term.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,8 +13,6 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "cli.h"
 
 #define SMOOTH_S 3.0
 #define SAY_MS   10000 /* plain lines: one in so many milliseconds */
@@ -142,7 +141,7 @@ void hub_bar_progress(void *ctx, const struct hub_progress *p)
 		if (p->state == HUB_END)
 			say_end(bar, p, now);
 	} else if (bar->live) {
-		int columns = cli_columns(fileno(bar->out)) - 1; /* the last column makes some terminals wrap */
+		int columns = term_columns(fileno(bar->out)) - 1; /* the last column makes some terminals wrap */
 		hub_bar_line(line, sizeof line, columns < 500 ? columns : 500, p, bar->speed);
 		fprintf(bar->out, "\r%s\033[K", line);
 		bar->drawn = true;

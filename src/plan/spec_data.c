@@ -15,8 +15,8 @@
 #include "base/fs.h"
 #include "base/job.h"
 #include "base/mem.h"
-#include "hub.h"
-#include "paths.h"
+#include "base/paths.h"
+#include "hub/hub.h"
 #include "spec_parts.h"
 
 #define SPLITS_MAX 64

@@ -62,15 +62,17 @@ static int share_seconds(struct store *s, int64_t job, int64_t attempt, struct e
 			"ii", job, attempt);
 }
 
-int store_attempt_end(struct store *s, int64_t attempt_id, enum sched_outcome outcome, const char *reason,
+int store_attempt_end(struct store *s, int64_t attempt_id, enum attempt_outcome outcome, const char *reason,
 		      const char *log_tail, const struct event *done, struct err *err)
 {
-	static const char *const outcomes[] = {
-		[SCHED_DONE] = "done", [SCHED_FAILED] = "failed", [SCHED_RETRY] = "retry", [SCHED_STOPPED] = "stopped"};
-	static const char *const states[] = {[SCHED_DONE] = "done",
-					     [SCHED_FAILED] = "failed",
-					     [SCHED_RETRY] = "pending",
-					     [SCHED_STOPPED] = "pending"};
+	static const char *const outcomes[] = {[ATTEMPT_DONE] = "done",
+					       [ATTEMPT_FAILED] = "failed",
+					       [ATTEMPT_RETRY] = "retry",
+					       [ATTEMPT_STOPPED] = "stopped"};
+	static const char *const states[] = {[ATTEMPT_DONE] = "done",
+					     [ATTEMPT_FAILED] = "failed",
+					     [ATTEMPT_RETRY] = "pending",
+					     [ATTEMPT_STOPPED] = "pending"};
 	if (store_begin(s, STORE_LAZY, err) < 0)
 		return -1;
 	if (reason && !reason[0])
@@ -91,9 +93,9 @@ int store_attempt_end(struct store *s, int64_t attempt_id, enum sched_outcome ou
 	if (store_do(s, err, "UPDATE jobs SET state = ?2, reason = ?3 WHERE id = ?1", "itt", job, states[outcome],
 		     reason) < 0)
 		goto out;
-	if (outcome == SCHED_DONE && share_seconds(s, job, attempt_id, err) < 0)
+	if (outcome == ATTEMPT_DONE && share_seconds(s, job, attempt_id, err) < 0)
 		goto out;
-	if (outcome == SCHED_RETRY && job_event(s, job, "retry", reason, err) < 0)
+	if (outcome == ATTEMPT_RETRY && job_event(s, job, "retry", reason, err) < 0)
 		goto out;
 	result = 0;
 out:

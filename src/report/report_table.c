@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "paint.h"
 #include "report.h"
+#include "term/term.h"
 
 #define GAP            2
 #define WORDS          8 /* of a header: "dev_sentence_bleu" has three */

@@ -279,11 +279,11 @@ static void explain_end(const struct sched *s, struct worker *worker, const stru
 }
 
 /* What an attempt that did not make everything comes to; retries are put to rest here. */
-static enum sched_outcome judge_failure(struct sched *s, struct worker *worker, const struct executor_report *report)
+static enum attempt_outcome judge_failure(struct sched *s, struct worker *worker, const struct executor_report *report)
 {
 	struct task *task = &s->tasks[worker->job];
 	if (s->stopping && !report->exited)
-		return SCHED_STOPPED;
+		return ATTEMPT_STOPPED;
 	explain_end(s, worker, report);
 	bool again;
 	int64_t pause = back_off_ms[0];
@@ -295,13 +295,13 @@ static enum sched_outcome judge_failure(struct sched *s, struct worker *worker, 
 		again = task->failures++ < MAX_FAILURES && !worker->refused && report->status != 2;
 	}
 	if (!again)
-		return SCHED_FAILED;
+		return ATTEMPT_FAILED;
 	if (s->stopping)
-		return SCHED_STOPPED; /* the next command tries again */
+		return ATTEMPT_STOPPED; /* the next command tries again */
 	task->state = TASK_RESTS;
 	task->retry_at = s->executor->ops->now(s->executor) + pause;
 	s->rests[s->n_rests++] = worker->job;
-	return SCHED_RETRY;
+	return ATTEMPT_RETRY;
 }
 
 static void on_ended(struct sched *s, const struct executor_report *report)
@@ -318,23 +318,23 @@ static void on_ended(struct sched *s, const struct executor_report *report)
 			take_artifact(s, worker, job->artifacts[i]);
 		complete &= s->made[job->artifacts[i]] == MADE_WELL;
 	}
-	enum sched_outcome outcome;
+	enum attempt_outcome outcome;
 	if (complete && (job->n_artifacts > 0 || (report->exited && report->status == 0)))
-		outcome = SCHED_DONE;
+		outcome = ATTEMPT_DONE;
 	else
 		outcome = judge_failure(s, worker, report);
 	s->running--;
 	s->free_cores += worker->threads;
 	worker->job = PLAN_NONE;
-	if (outcome == SCHED_STOPPED)
+	if (outcome == ATTEMPT_STOPPED)
 		snprintf(worker->reason, sizeof worker->reason, "stopped before its end");
-	TELL(s, ended, index, report->worker, outcome, outcome == SCHED_DONE ? "" : worker->reason, report->log_tail);
-	if (outcome == SCHED_DONE) {
+	TELL(s, ended, index, report->worker, outcome, outcome == ATTEMPT_DONE ? "" : worker->reason, report->log_tail);
+	if (outcome == ATTEMPT_DONE) {
 		s->tasks[index].state = TASK_OVER;
 		s->result->done++;
 		for (size_t i = s->tasks[index].first_child; i != PLAN_NONE; i = s->tasks[i].next_sibling)
 			ready_push(s, i);
-	} else if (outcome == SCHED_FAILED) {
+	} else if (outcome == ATTEMPT_FAILED) {
 		s->tasks[index].state = TASK_OVER;
 		s->result->failed++;
 		skip_children(s, index, index);

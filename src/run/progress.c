@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "paint.h"
+#include "term/term.h"
 
 #define REDRAW_MS   100
 #define MAX_ROWS    200
@@ -559,7 +559,7 @@ static void put_scores(const struct progress *p, size_t job, struct buf *out)
 		buf_printf(out, "loss %.3f", p->job_loss[job]);
 }
 
-static void say_ended(struct progress *p, size_t job, enum sched_outcome outcome, const char *reason, double seconds)
+static void say_ended(struct progress *p, size_t job, enum attempt_outcome outcome, const char *reason, double seconds)
 {
 	static const char *const words[] = {"done", "failed", "retry", "stopped"};
 	static const char *const marks[] = {"✓", "✗", "↻", "■"};
@@ -573,7 +573,7 @@ static void say_ended(struct progress *p, size_t job, enum sched_outcome outcome
 		line_printf(&l, PLAIN, "[%*zu/%zu] %-7s ", digits, p->over, p->o.plan->n_jobs, words[outcome]);
 	int column = l.width;
 	line_text(&l, PLAIN, p->o.plan->jobs[job].title);
-	if (outcome == SCHED_DONE) {
+	if (outcome == ATTEMPT_DONE) {
 		line_pad(&l, column + p->title_width);
 		progress_duration(seconds, &details);
 		line_printf(&l, DIM, " %7s  ", details.data);
@@ -590,23 +590,23 @@ static void say_ended(struct progress *p, size_t job, enum sched_outcome outcome
 	buf_release(&details);
 }
 
-void progress_ended(struct progress *p, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+void progress_ended(struct progress *p, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    int64_t now)
 {
 	struct activity *a = &p->workers[worker];
 	const struct plan_job *j = &p->o.plan->jobs[job];
 	double seconds = (double)(now - a->since) / 1000;
 	a->busy = false;
-	if (outcome == SCHED_DONE || outcome == SCHED_FAILED) {
+	if (outcome == ATTEMPT_DONE || outcome == ATTEMPT_FAILED) {
 		p->over++;
 		p->left[j->job.kind] -= j->cost;
 	}
-	p->failed += outcome == SCHED_FAILED;
-	if (outcome == SCHED_DONE) {
+	p->failed += outcome == ATTEMPT_FAILED;
+	if (outcome == ATTEMPT_DONE) {
 		p->seconds[j->job.kind] += seconds;
 		p->paid[j->job.kind] += j->cost;
 	}
-	if (!p->o.quiet || outcome == SCHED_FAILED)
+	if (!p->o.quiet || outcome == ATTEMPT_FAILED)
 		say_ended(p, job, outcome, reason, seconds);
 }
 

@@ -22,7 +22,7 @@
 
 #include "base/buf.h"
 #include "base/event.h"
-#include "plan.h"
+#include "plan/plan.h"
 #include "sched.h"
 #include "tally.h"
 
@@ -46,7 +46,7 @@ void progress_free(struct progress *p); /* NULL is fine */
 
 void progress_started(struct progress *p, size_t job, int worker, int attempt, int64_t now);
 void progress_event(struct progress *p, size_t job, int worker, const struct event *event);
-void progress_ended(struct progress *p, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+void progress_ended(struct progress *p, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    int64_t now);
 void progress_skipped(struct progress *p, size_t job, size_t because);
 void progress_tick(struct progress *p, int64_t now);

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "base/buf.h"
+#include "buf.h"
 
 enum jsonl_kind { JSONL_ABSENT, JSONL_NULL, JSONL_TRUE, JSONL_FALSE, JSONL_NUMBER, JSONL_TEXT, JSONL_OTHER };
 

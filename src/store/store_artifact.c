@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/jsonl.h"
 #include "base/mem.h"
-#include "jsonl.h"
 
 #define CARD_MAX  ((size_t)1 << 22) /* artifact.json */
 #define LINES_MAX ((size_t)1 << 29) /* hypotheses.jsonl, losses.jsonl */

@@ -152,20 +152,20 @@ static bool no_room(const char *reason)
 	return false;
 }
 
-static int on_ended(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    const char *log_tail, struct err *err)
 {
 	struct record *r = ctx;
 	struct record_slot *slot = &r->slots[worker];
 	progress_ended(r->progress, job, worker, outcome, reason, loop_now());
-	if ((outcome == SCHED_FAILED || outcome == SCHED_RETRY) && no_room(reason)) {
+	if ((outcome == ATTEMPT_FAILED || outcome == ATTEMPT_RETRY) && no_room(reason)) {
 		r->full = true;
 		return err_set(err, ERR_SYSTEM, "%s", reason);
 	}
 	if (begin(r, err) < 0 || store_attempt_end(r->store, slot->attempt, outcome, reason, log_tail,
 						   slot->has_done ? &slot->done : NULL, err) < 0)
 		return -1;
-	if (outcome != SCHED_FAILED)
+	if (outcome != ATTEMPT_FAILED)
 		return 0;
 	MEM_PUSH_ROOM(r->failures, r->n_failures, r->failures_room);
 	r->failures[r->n_failures++] = (struct record_failure){

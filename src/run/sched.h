@@ -17,9 +17,7 @@
 #include <stdint.h>
 
 #include "executor.h"
-#include "plan.h"
-
-enum sched_outcome { SCHED_DONE, SCHED_FAILED, SCHED_RETRY, SCHED_STOPPED };
+#include "plan/plan.h"
 
 /* Called from sched_run, on its thread. Any of them may be NULL. A listener that returns -1 stops the scheduler (a full
  * disk): workers are stopped and sched_run returns -1 with that err. */
@@ -29,8 +27,8 @@ struct sched_listener {
 	/* An artifact of the job is in place (index into plan->artifacts). -1 with ERR_INPUT: it cannot be used, which
 	 * fails this attempt and stops nothing else; the listener has put it out of the way. */
 	int (*artifact)(void *ctx, size_t job, size_t artifact, struct err *err);
-	/* An attempt ended. reason: one sentence (empty for SCHED_DONE); log_tail may be NULL. */
-	int (*ended)(void *ctx, size_t job, int worker, enum sched_outcome outcome, const char *reason,
+	/* An attempt ended. reason: one sentence (empty for ATTEMPT_DONE); log_tail may be NULL. */
+	int (*ended)(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		     const char *log_tail, struct err *err);
 	/* A job that will never run, because `because` failed. */
 	int (*skipped)(void *ctx, size_t job, size_t because, struct err *err);

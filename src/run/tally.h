@@ -15,8 +15,8 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "plan.h"
-#include "spec.h"
+#include "plan/plan.h"
+#include "plan/spec.h"
 
 struct tally {
 	const struct spec *spec;

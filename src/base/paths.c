@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/fs.h"
-#include "base/mem.h"
+#include "fs.h"
+#include "mem.h"
 
 /* The folder of the running executable. NULL and a sentence when /proc is not there. */
 static char *own_folder(struct err *err)

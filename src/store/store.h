@@ -16,9 +16,9 @@
 
 #include "base/err.h"
 #include "base/event.h"
-#include "plan.h"
-#include "sched.h"
-#include "spec.h"
+#include "base/job.h"
+#include "plan/plan.h"
+#include "plan/spec.h"
 
 struct store;
 
@@ -47,7 +47,7 @@ int store_end_sweep(struct store *store, int64_t sweep_id, bool interrupted, str
 
 int store_attempt_begin(struct store *store, const char *job_key, int attempt, int worker, int threads, int64_t pid,
 			int64_t *attempt_id, struct err *err);
-int store_attempt_end(struct store *store, int64_t attempt_id, enum sched_outcome outcome, const char *reason,
+int store_attempt_end(struct store *store, int64_t attempt_id, enum attempt_outcome outcome, const char *reason,
 		      const char *log_tail, const struct event *done /* or NULL */, struct err *err);
 int store_loss(struct store *store, const char *adapter_key, const struct event *loss, struct err *err);
 /* Reads a finished artifact's folder (job.h) into artifacts, hypotheses, scores and losses, and marks every run that is
