@@ -1,4 +1,4 @@
-/* adapter.c - the trained prefix in PEFT's files; see adapter.h and REFERENCE §7.
+/* adapter.c - the trained prefix in PEFT's files; see adapter.h and docs/REFERENCE.md, 7.
  *
  * What is stored is always the table of final keys and values: PEFT saves the projected result too, never the MLP, so
  * that `prefix_projection` in the config says how it was trained and nothing about how to read it. The files are

@@ -1,9 +1,10 @@
-/* adapter.h - a trained prefix in PEFT's own files (REFERENCE §7): adapter_config.json and adapter_model.safetensors
- * with one tensor `prompt_embeddings`, F32 [v, 2 * L * D], always the final keys and values (after any projection).
+/* adapter.h - a trained prefix in PEFT's own files (docs/REFERENCE.md, 7): adapter_config.json and
+ * adapter_model.safetensors with one tensor `prompt_embeddings`, F32 [v, 2 * L * D] (docs/REFERENCE.md, 3.2), always
+ * the final keys and values (after any projection).
  *
  *     struct adapter a;
  *     if (adapter_load(&a, dir, &model, err) < 0) ...
- *     a.table[j * 2*L*D + (2*l + 0) * D + h * d + c]    key   of virtual token j, layer l, head h (REFERENCE §3.2)
+ *     a.table[j * 2*L*D + (2*l + 0) * D + h * d + c]    key   of virtual token j, layer l, head h
  *     a.table[j * 2*L*D + (2*l + 1) * D + h * d + c]    value
  */
 #ifndef SWEEP_RUNNER_ADAPTER_H

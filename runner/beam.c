@@ -2,8 +2,8 @@
  * beam.h.
  *
  * Dead beams, which transformers carries along at -1e9 or -infinity when an input has fewer live continuations than
- * beams, are not kept here: they have no weight ever after and cannot become the best (REFERENCE §5.4). All score
- * arithmetic is float32 with the length's power computed in double, as torch does it. */
+ * beams, are not kept here: they have no weight ever after and cannot become the best (docs/REFERENCE.md, 5.4). All
+ * score arithmetic is float32 with the length's power computed in double, as torch does it. */
 #include "beam.h"
 
 #include <math.h>
@@ -69,7 +69,7 @@ static float length_power(size_t length, double penalty)
 	return (float)pow((double)length, penalty);
 }
 
-/* Step 5 of REFERENCE §5.4: of the first B candidates those that end here may enter the slots. */
+/* Step 5 of docs/REFERENCE.md, 5.4: of the first B candidates those that end here may enter the slots. */
 static void collect(const struct beam *beam, size_t r, const struct sample_candidate *candidates, size_t n)
 {
 	const struct beam_reader *reader = &beam->readers[r];

@@ -1,4 +1,5 @@
-/* beam.h - one input's search: its running beams, and what each reader of it has finished (REFERENCE §5.4, §5.7).
+/* beam.h - one input's search: its running beams, and what each reader of it has finished
+ * (docs/REFERENCE.md, 5.4, 5.7).
  *
  *     struct beam beam;
  *     if (beam_init(&beam, max_beams, max_steps, max_readers, err) < 0) ...           once

@@ -1,4 +1,4 @@
-/* bpe.h - byte-pair merging: which two neighbours join next, until none does (REFERENCE §1, step 4).
+/* bpe.h - byte-pair merging: which two neighbours join next, until none does (docs/REFERENCE.md, 1, step 4).
  *
  *     struct bpe bpe;
  *     bpe_init(&bpe, n_merges);

@@ -1,4 +1,4 @@
-/* dataset.c - the experiment's files as token ids; see dataset.h and REFERENCE §4, §5.6, §6.3.
+/* dataset.c - the experiment's files as token ids; see dataset.h and docs/REFERENCE.md, 4, 5.6, 6.3.
  *
  * A training pair is ids(prompt) then ids(target) then the end token, prompt and target tokenised apart, because the
  * experiment did and a joint tokenisation would differ at the seam. Files are read as bytes and cut at newlines only;

@@ -1,4 +1,4 @@
-/* dataset.h - the experiment's data formats, tokenised (REFERENCE §4, §6.3).
+/* dataset.h - the experiment's data formats, tokenised (docs/REFERENCE.md, 4, 6.3).
  *
  *     struct dataset_train train;
  *     dataset_load_train(&train, job->train, limit, tokenizer, &template, pad_to_length, err);

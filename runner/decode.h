@@ -1,4 +1,5 @@
-/* decode.h - runs a decode job: hypotheses of every output, their scores, and the artifact folders (REFERENCE §5, §6).
+/* decode.h - runs a decode job: hypotheses of every output, their scores, and the artifact folders
+ * (docs/REFERENCE.md, 5, 6).
  *
  *     if (decode_run(&job, err) < 0) ...               an EVENT_ARTIFACT for each output as it is in place
  */

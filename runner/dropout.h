@@ -1,6 +1,6 @@
-/* dropout.h - counter-based dropout for training (REFERENCE §3.4): whether an element is dropped is a function of the
- * seed, the step, the place in the network and the element's place in its example, never of threads or packing, so that
- * the backward pass makes the mask again instead of storing it.
+/* dropout.h - counter-based dropout for training (docs/REFERENCE.md, 3.4): whether an element is dropped is a function
+ * of the seed, the step, the place in the network and the element's place in its example, never of threads or packing,
+ * so that the backward pass makes the mask again instead of storing it.
  *
  *     struct dropout d = dropout_at(rng_key(seed, RNG_DROPOUT), 0.1, step, layer, DROPOUT_MLP);
  *     dropout_row(&d, dropout_row_id(b, 0, i), D, x);          x = mask / (1 - p) * x

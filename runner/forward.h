@@ -1,4 +1,5 @@
-/* forward.h - GPT-2's forward pass for decoding: rows of tokens in, hidden states and logits out (REFERENCE §2, §3.3).
+/* forward.h - GPT-2's forward pass for decoding: rows of tokens in, hidden states and logits out
+ * (docs/REFERENCE.md, 2, 3.3).
  *
  *     struct forward forward;
  *     forward_init(&forward, &model, &cache, max_rows, err)

@@ -7,8 +7,9 @@
  *     gemm_pack(&packed, 3 * D, D, w, 3 * D, 1, memory);             once, for a matrix that is used often,
  *     gemm_with(rows, x, D, &packed, out, 3 * D);                    the same product, the same bits, sooner
  *
- * Batch invariance (DESIGN, invariant 3): a row of C has the same bits for every m and every thread count, because
- * the same micro-kernel runs over the same blocks of k in the same order, and threads split m and n, never k.
+ * Batch invariance (docs/ARCHITECTURE.md, invariant 3): a row of C has the same bits for every m and every thread
+ * count, because the same micro-kernel runs over the same blocks of k in the same order, and threads split m and n,
+ * never k.
  *
  * One product at a time: call these from one thread, outside parallel regions. */
 #ifndef SWEEP_RUNNER_GEMM_H

@@ -1,6 +1,6 @@
 /* gpt2.h - one training step of a frozen GPT-2 behind a trained prefix: the loss of a batch, and its gradient with
- * respect to the prefix's keys and values (REFERENCE §2, §3). The decoding pass is forward.h; the plain version that
- * both are tested against is tests/unit/oracle.h.
+ * respect to the prefix's keys and values (docs/REFERENCE.md, 2, 3). The decoding pass is forward.h; the plain version
+ * that both are tested against is tests/unit/oracle.h.
  *
  *     struct gpt2 g;
  *     struct gpt2_limits limits = {.n_virtual = 20, .batch = 16, .rows = 2064, .labels = 900, .longest = 129};

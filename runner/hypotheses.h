@@ -20,8 +20,9 @@ struct hypotheses_row {
 	float score;     /* NaN: none */
 };
 
-/* What the experiment's scorer sees of a continuation (REFERENCE §5.6): every occurrence of `echo` (the prompt up to
- * the table's end; may be empty) is taken out, newlines become spaces, white space at both ends goes. The caller frees.
+/* What the experiment's scorer sees of a continuation (docs/REFERENCE.md, 5.6): every occurrence of `echo` (the prompt
+ * up to the table's end; may be empty) is taken out, newlines become spaces, white space at both ends goes. The caller
+ * frees.
  */
 char *hypotheses_clean(const char *text, size_t n, const char *echo);
 

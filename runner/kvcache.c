@@ -59,7 +59,7 @@ int kvcache_init(struct kvcache *cache, const struct model *model, const float *
 				       room->lanes, room->lane_tokens);
 		}
 	}
-	/* flat[j][(2 l + i) H d + h d + c] (REFERENCE §3.2) */
+	/* flat[j][(2 l + i) H d + h d + c] (docs/REFERENCE.md, 3.2) */
 	size_t d = cache->head_size, heads = cache->n_layer * cache->n_head;
 	for (size_t j = 0; j < n_prefix; j++)
 		for (size_t lh = 0; lh < heads; lh++)

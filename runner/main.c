@@ -1,5 +1,5 @@
-/* main.c - sweep-runner JOBFILE: one job, then exit (DESIGN, invariant 1). Events go to standard output, the log to
- * standard error. Exit status: 0 done, 2 bad input (never retried), 1 anything else.
+/* main.c - sweep-runner JOBFILE: one job, then exit (docs/ARCHITECTURE.md, invariant 1). Events go to standard output,
+ * the log to standard error. Exit status: 0 done, 2 bad input (never retried), 1 anything else.
  *
  * OMP_NUM_THREADS, set by the executor, is the number of threads; results do not depend on it. */
 #include <omp.h>

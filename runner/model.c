@@ -1,4 +1,4 @@
-/* model.c - a Hugging Face GPT-2 folder as struct model; see model.h and REFERENCE §2.
+/* model.c - a Hugging Face GPT-2 folder as struct model; see model.h and docs/REFERENCE.md, 2.
  *
  * config.json says the sizes; each size says what shape a tensor must have; the table made by model_slots says where
  * each tensor goes. F32 tensors stay in the mapped file, shared with every other worker on the machine; F16 and BF16

@@ -1,4 +1,4 @@
-/* model.h - a GPT-2 in memory: sizes and weights, as a Hugging Face folder gives them (REFERENCE §2).
+/* model.h - a GPT-2 in memory: sizes and weights, as a Hugging Face folder gives them (docs/REFERENCE.md, 2).
  *
  *     struct model model;
  *     if (model_load(&model, "/path/to/distilgpt2", err) < 0) return -1;

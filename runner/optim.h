@@ -1,4 +1,5 @@
-/* optim.h - AdamW exactly as torch.optim.AdamW computes it in float32, and the learning-rate schedule (REFERENCE §4).
+/* optim.h - AdamW exactly as torch.optim.AdamW computes it in float32, and the learning-rate schedule
+ * (docs/REFERENCE.md, 4).
  *
  *     struct optim o;
  *     if (optim_init(&o, n, &(struct optim_settings){.beta1 = 0.9, ...}, err) < 0) return -1;

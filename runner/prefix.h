@@ -1,5 +1,5 @@
 /* prefix.h - what prefix tuning trains: PEFT's PrefixEncoder, from its parameters to the table of keys and values that
- * adapter.h describes, and back (REFERENCE §3.1, §3.2).
+ * adapter.h describes, and back (docs/REFERENCE.md, 3.1, 3.2).
  *
  *     struct prefix p;
  *     if (prefix_init(&p, &model, 20, true, 0, seed, err) < 0) return -1;

@@ -1,4 +1,4 @@
-/* safetensors.c - the safetensors format, both ways; see safetensors.h and REFERENCE §9.
+/* safetensors.c - the safetensors format, both ways; see safetensors.h and docs/REFERENCE.md, 9.
  *
  * A file is 8 bytes of little-endian header length N, N bytes of JSON, then the tensors' bytes back to back. The header
  * comes from strangers, so nothing in it is believed: every number must be a whole one that fits, every product and sum

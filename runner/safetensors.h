@@ -1,4 +1,4 @@
-/* safetensors.h - reads and writes the safetensors format (REFERENCE §9).
+/* safetensors.h - reads and writes the safetensors format (docs/REFERENCE.md, 9).
  *
  *     struct safetensors st;
  *     if (safetensors_open(&st, "model.safetensors", err) < 0) return -1;

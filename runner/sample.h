@@ -1,6 +1,6 @@
 /* sample.h - from logits to candidates: log_softmax, temperature, top_k, top_p, the largest scores or an exponential
- * race, as generate() of transformers 4.50 does (REFERENCE §5.2 to §5.4). Each row alone (sample_row), then the rows of
- * one input together (sample_join); no full sort, no second look at a row's losers.
+ * race, as generate() of transformers 4.50 does (docs/REFERENCE.md, 5.2 to 5.4). Each row alone (sample_row), then the
+ * rows of one input together (sample_join); no full sort, no second look at a row's losers.
  *
  *     struct sample_scratch scratch;
  *     if (sample_scratch_init(&scratch, V, err) < 0) ...
@@ -8,10 +8,10 @@
  *             sample_row(&rule, logits[b], V, scores[b], sample_position(hash, step), b * V, &scratch, &rows[b])
  *     n = sample_join(&rule, rows, n_beams, candidates);     at most rule.n_candidates, in list order
  *
- * Noise (sampling rule of §5.4; tools/compare_decoding.py makes the same): the pair of beam b and token x at step t
- * (from 1) of an input draws r = rng_u32(rng_key(seed, RNG_SAMPLE), hash + t mod 2^64, b * V + x), where hash =
- * hash_u64() of the prompt's ids as little-endian int32; E = -log((r + 0.5) / 2^32) in double. The pair's key is log(p
- * / E), as score - log(E) in double; the n_candidates largest keys are the draws, in that order. */
+ * Noise (the sampling rule of docs/REFERENCE.md, 5.4; tools/compare_decoding.py makes the same): the pair of beam b and
+ * token x at step t (from 1) of an input draws r = rng_u32(rng_key(seed, RNG_SAMPLE), hash + t mod 2^64, b * V + x),
+ * where hash = hash_u64() of the prompt's ids as little-endian int32; E = -log((r + 0.5) / 2^32) in double. The pair's
+ * key is log(p / E), as score - log(E) in double; the n_candidates largest keys are the draws, in that order. */
 #ifndef SWEEP_RUNNER_SAMPLE_H
 #define SWEEP_RUNNER_SAMPLE_H
 
@@ -79,7 +79,8 @@ static inline uint64_t sample_position(uint64_t hash, size_t step)
 bool sample_row(const struct sample_rule *rule, const float *logits, size_t vocab, float base, uint64_t position,
 		uint64_t index, struct sample_scratch *scratch, struct sample_row *row);
 /* The candidates of one input out of its n rows, in list order: by score, or in draw order. Returns how many: fewer
- * than n_candidates only when fewer pairs have any weight (REFERENCE §5.4, edge cases). Uses up the rows' lists. */
+ * than n_candidates only when fewer pairs have any weight (docs/REFERENCE.md, 5.4, edge cases). Uses up the rows'
+ * lists. */
 size_t sample_join(const struct sample_rule *rule, struct sample_row *rows, size_t n, struct sample_candidate *out);
 
 #endif

@@ -8,7 +8,7 @@
  * A task is one search over one input; its readers are what it answers (beam.h). The batch is as many rows as fit: the
  * beams of many tasks, each at its own step. A task that is done leaves, the next in order takes its rows. Tasks of the
  * same input that are neighbours in the list share its prefill and its keys and values. A task's answers do not depend
- * on what else is in the batch (DESIGN, invariant 3). */
+ * on what else is in the batch (docs/ARCHITECTURE.md, invariant 3). */
 #ifndef SWEEP_RUNNER_SEARCH_H
 #define SWEEP_RUNNER_SEARCH_H
 

@@ -1,5 +1,5 @@
-/* tokenizer.c - text to ids and back; see tokenizer.h and REFERENCE §1. The files are read by tokenizer_load.c, the
- * merging is bpe.c's.
+/* tokenizer.c - text to ids and back; see tokenizer.h and docs/REFERENCE.md, 1. The files are read by tokenizer_load.c,
+ * the merging is bpe.c's.
  *
  * Encoding: added tokens are cut out of the raw text; what lies between is cut into pieces by GPT-2's regular
  * expression (PCRE2, with Unicode classes); the bytes of a piece are merged. Words come back all the time, so that

@@ -1,4 +1,4 @@
-/* tokenizer.h - GPT-2's byte-level BPE, identical to the fast tokenizer of Hugging Face (REFERENCE §1).
+/* tokenizer.h - GPT-2's byte-level BPE, identical to the fast tokenizer of Hugging Face (docs/REFERENCE.md, 1).
  *
  *     struct tokenizer *tok = tokenizer_open("/path/to/distilgpt2", err);
  *     struct tokenizer_ids ids = {0};

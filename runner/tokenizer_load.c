@@ -1,4 +1,4 @@
-/* tokenizer_load.c - a tokenizer's files into struct tokenizer; see tokenizer.h and REFERENCE §1.
+/* tokenizer_load.c - a tokenizer's files into struct tokenizer; see tokenizer.h and docs/REFERENCE.md, 1.
  *
  * As transformers does, tokenizer.json is believed where there is one; else vocab.json and merges.txt, with the added
  * tokens of tokenizer_config.json and added_tokens.json. In the files a token's bytes are written as printable

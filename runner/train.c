@@ -1,7 +1,7 @@
 /* train.c - a train job from its file to the adapter folder: load, then for each step table -> loss and gradient ->
- * AdamW (REFERENCE §4: token-mean loss, last partial batch kept, no clipping), then write. Everything is a function of
- * the job file and the files that it names; the thread count and the clock only decide how long it takes and when
- * events go out. */
+ * AdamW (docs/REFERENCE.md, 4: token-mean loss, last partial batch kept, no clipping), then write. Everything is a
+ * function of the job file and the files that it names; the thread count and the clock only decide how long it takes
+ * and when events go out. */
 #include "train.h"
 
 #include <math.h>

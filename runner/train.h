@@ -1,4 +1,4 @@
-/* train.h - runs a train job: prefix tuning of a frozen GPT-2 (REFERENCE §3, §4) into an adapter folder.
+/* train.h - runs a train job: prefix tuning of a frozen GPT-2 (docs/REFERENCE.md, 3, 4) into an adapter folder.
  *
  *     if (train_run(&job, threads, err) < 0) ...       events on the way, the adapter folder in place at the end
  */

@@ -1,6 +1,6 @@
 /* cmd_compare.c - `sweep compare A B`: is A better than B, or is it chance? Paired bootstrap on corpus BLEU as
  * sacrebleu's
- * --paired-bs does it (REFERENCE §6.4), and the outputs side by side, the largest differences first. Texts and
+ * --paired-bs does it (docs/REFERENCE.md, 6.4), and the outputs side by side, the largest differences first. Texts and
  * references come from the database as they were when the runs were made, so that no file is needed. */
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* cmd_params.c - `sweep params`: every hyperparameter, straight from params.def (DESIGN, invariant 8).
+/* cmd_params.c - `sweep params`: every hyperparameter, straight from params.def (docs/ARCHITECTURE.md, invariant 8).
  *
  * Three forms of the same rows: a table of 80 columns for people, JSON for programs, and the Markdown table of
  * docs/SWEEP_FILE.md, which a test compares with this output so that the page cannot go stale. */

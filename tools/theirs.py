@@ -87,7 +87,7 @@ def table(peft):
         return peft.get_prompt_embedding_to_save("default").detach().float().cpu().numpy()
 
 
-# ---- training: the experiment's loop (REFERENCE 4) ----
+# ---- training: the experiment's loop (docs/REFERENCE.md, 4) ----
 
 def prompt_text(row, eos):
     return PROMPT.replace("{table}", row).replace("{eos}", eos)
@@ -184,7 +184,7 @@ def generate(model, ids, eos, params):
 
 
 def text_of(tok, tokens, row):
-    """The line that the experiment's scorer sees (REFERENCE 5.6)."""
+    """The line that the experiment's scorer sees (docs/REFERENCE.md, 5.6)."""
     text = tok.decode(tokens, skip_special_tokens=True).replace(PROMPT.split("{table}")[0] + row, "")
     return text.replace("\n", " ").strip()
 

@@ -1,4 +1,4 @@
-/* bleu.c - n-gram counting and the score; see bleu.h and REFERENCE §6.2. The tokens are bleu_tokenize.c's.
+/* bleu.c - n-gram counting and the score; see bleu.h and docs/REFERENCE.md, 6.2. The tokens are bleu_tokenize.c's.
  *
  * Words of all references get numbers. A segment's references become one hash table from an n-gram of numbers to its
  * largest count in any one reference. To score a text is then one look-up an n-gram: the k-th occurrence is correct

@@ -1,4 +1,4 @@
-/* bleu.h - BLEU as sacrebleu computes it, number for number (REFERENCE §6).
+/* bleu.h - BLEU as sacrebleu computes it, number for number (docs/REFERENCE.md, 6).
  *
  *     struct bleu *bleu = bleu_new();
  *     for each input: bleu_add(bleu, references, n_references);      tokenised and counted once

@@ -1,4 +1,4 @@
-/* bleu_tokenize.c - sacrebleu's tokenizer 13a (REFERENCE §6.1); see bleu.h.
+/* bleu_tokenize.c - sacrebleu's tokenizer 13a (docs/REFERENCE.md, 6.1); see bleu.h.
  *
  * The four substitutions are regular expressions there, over code points, each from left to right without overlap. All
  * that they look for is ASCII, and "not a digit" holds for every byte of a character outside ASCII, so that working on

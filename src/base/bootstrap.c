@@ -1,4 +1,5 @@
-/* bootstrap.c - paired bootstrap resampling (Koehn 2004) as sacrebleu does it; see bootstrap.h and REFERENCE §6.4.
+/* bootstrap.c - paired bootstrap resampling (Koehn 2004) as sacrebleu does it; see bootstrap.h and
+ * docs/REFERENCE.md, 6.4.
  *
  * The same resampled segments serve both systems. p asks how often the difference of a resample, moved so that its mean
  * is zero, is larger than the one seen. numpy's generator is rebuilt here because the numbers are part of the result.

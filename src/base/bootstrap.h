@@ -1,4 +1,5 @@
-/* bootstrap.h - sacrebleu's paired bootstrap: is one system better than another, or is it chance? (REFERENCE §6.4)
+/* bootstrap.h - sacrebleu's paired bootstrap: is one system better than another, or is it chance?
+ * (docs/REFERENCE.md, 6.4)
  *
  *     struct bootstrap_result r;
  *     bootstrap_paired(stats_a, stats_b, n, BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, &r);

@@ -1,5 +1,5 @@
-/* fs.h - files as DESIGN's invariant 7 wants them: written beside their place, fsynced, renamed. A reader sees all of
- * an artifact or none of it.
+/* fs.h - files as docs/ARCHITECTURE.md, invariant 7 wants them: written beside their place, fsynced, renamed. A reader
+ * sees all of an artifact or none of it.
  *
  *     struct fs_dir d;
  *     if (fs_dir_begin(&d, "results.artifacts/<key>", err) < 0) return -1;     makes <key>.tmp.<pid>/

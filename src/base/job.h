@@ -11,7 +11,7 @@
  *           those whose lengths can differ, trainings have split == n_splits (plan.h)
  *   train   makes the adapter folder outputs[0].dir with outputs[0].params
  *   decode  makes one hypotheses folder for each output; outputs whose decode parameters differ only in
- *           max_new_tokens, length_penalty and early_stopping are answered by one search (REFERENCE §5.7)
+ *           max_new_tokens, length_penalty and early_stopping are answered by one search (docs/REFERENCE.md, 5.7)
  * Files of an adapter folder: adapter_config.json, adapter_model.safetensors, README.md (PEFT's own), losses.jsonl
  * ({"step","loss","learning_rate"} a line), artifact.json. Files of a hypotheses folder: hypotheses.jsonl
  * ({"id","text","score","tokens","sentence_bleu"} a line, in input order; score is the beam score or null),

@@ -4,9 +4,9 @@
  *     struct run *runs = mem_array(n, sizeof *runs);
  *
  * A process that cannot get a few bytes ends here with one sentence and status 1. That is the one exit outside
- * main, and it is safe on purpose: it is the same path as kill -9, which must lose nothing anyway (DESIGN,
- * invariant 10). Large blocks (weights, activations, files) are not taken here: they use malloc or mmap and report
- * failure through struct err. */
+ * main, and it is safe on purpose: it is the same path as kill -9, which must lose nothing anyway
+ * (docs/ARCHITECTURE.md, invariant 10). Large blocks (weights, activations, files) are not taken here: they use malloc
+ * or mmap and report failure through struct err. */
 #ifndef SWEEP_BASE_MEM_H
 #define SWEEP_BASE_MEM_H
 

@@ -1,6 +1,6 @@
 /* rng.h - counter-based randomness: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
  * 1, 2, 3", SC 2011). A draw is a pure function of (seed, stream, position), so results do not depend on threads,
- * order, batch or time (DESIGN, invariant 3).
+ * order, batch or time (docs/ARCHITECTURE.md, invariant 3).
  *
  *     struct rng_key key = rng_key(seed, RNG_DROPOUT);
  *     uint32_t r[4];

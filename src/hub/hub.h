@@ -1,5 +1,5 @@
-/* hub.h - models and datasets from the Hugging Face Hub, through the standard cache that Python uses too (REFERENCE §8,
- * docs/HUB.md). hub*.c are the only files with curl.
+/* hub.h - models and datasets from the Hugging Face Hub, through the standard cache that Python uses too
+ * (docs/REFERENCE.md, 8, docs/HUB.md). hub*.c are the only files with curl.
  *
  *     char *dir = hub_find("distilgpt2", NULL, err);                 the cache only, never the network
  *     if (!dir) {
@@ -45,7 +45,7 @@ struct hub_options {
 bool hub_is_id(const char *id);
 /* HF_HUB_OFFLINE, else TRANSFORMERS_OFFLINE, is 1, ON, YES or TRUE. */
 bool hub_offline(void);
-/* The folder of the cache: HF_HUB_CACHE, HF_HOME/hub ... (REFERENCE §8). Absolute; the caller frees. */
+/* The folder of the cache: HF_HUB_CACHE, HF_HOME/hub ... (docs/REFERENCE.md, 8). Absolute; the caller frees. */
 char *hub_cache_dir(void);
 
 /* The absolute snapshot folder that holds a usable model (config.json, model.safetensors, a tokenizer). Looks into the

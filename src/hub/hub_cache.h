@@ -1,4 +1,4 @@
-/* hub_cache.h - the folder layout that huggingface_hub, transformers and sweep share (REFERENCE §8):
+/* hub_cache.h - the folder layout that huggingface_hub, transformers and sweep share (docs/REFERENCE.md, 8):
  *
  *     <cache>/models--owner--name/refs/<revision>            the commit, 40 hex digits
  *                                /snapshots/<commit>/<file>  a relative link to ../../blobs/<etag>

@@ -1,4 +1,5 @@
-/* hub_env.h - what the environment says about the Hub (REFERENCE §8): where the cache is, which server, which token.
+/* hub_env.h - what the environment says about the Hub (docs/REFERENCE.md, 8): where the cache is, which server, which
+ * token.
  *
  *     struct hub_env env;
  *     if (hub_env_read(&env, err) < 0) return -1;

@@ -6,8 +6,8 @@
  * made from the artifacts that do not exist yet:
  *   - an adapter is trained only when texts are missing that need it;
  *   - missing texts of one adapter that differ only in split, max_new_tokens, length_penalty and early_stopping are one
- *     decode job, because one search answers them (REFERENCE §5.7; job.h); searches of one adapter may share a job
- *     (plan_merge.c).
+ *     decode job, because one search answers them (docs/REFERENCE.md, 5.7; job.h); searches of one adapter may share a
+ *     job (plan_merge.c).
  * Order: trainings, the one with the most work behind it first; then decodes, longest first.
  *
  * All texts and arrays live in one arena (struct plan_owned): a plan is released at once, never in parts. */

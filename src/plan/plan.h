@@ -1,5 +1,6 @@
-/* plan.h - the smallest set of jobs that answers a sweep: points -> runs -> artifacts -> jobs (DESIGN, "Data flows one
- * way"). The plan knows no processes and no SQL: it is told by a function which artifacts exist already.
+/* plan.h - the smallest set of jobs that answers a sweep: points -> runs -> artifacts -> jobs (docs/ARCHITECTURE.md,
+ * "Data flows one way"). The plan knows no processes and no SQL: it is told by a function which artifacts exist
+ * already.
  *
  *     struct plan plan;
  *     if (plan_build(&plan, &spec, &points, &options, err) < 0) return -1;
@@ -20,9 +21,9 @@
 struct spec;
 struct points;
 
-/* Part of every key (DESIGN, invariant 4). Raise it by hand when the same job may give other bytes than before: a
- * changed algorithm, order of summation, random stream or file format. Old artifacts then stay in the database under
- * their old keys and are made anew. docs/NUMERICS.md keeps the list of what each number stood for. */
+/* Part of every key (docs/ARCHITECTURE.md, invariant 4). Raise it by hand when the same job may give other bytes than
+ * before: a changed algorithm, order of summation, random stream or file format. Old artifacts then stay in the
+ * database under their old keys and are made anew. docs/NUMERICS.md keeps the list of what each number stood for. */
 #define NUMERICS_VERSION 1
 /* A decode job makes at most so many outputs, which keeps job files small; a larger group is cut. */
 #define PLAN_OUTPUTS_MAX 512

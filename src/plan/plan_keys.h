@@ -1,5 +1,5 @@
-/* plan_keys.h - what determines an artifact's bytes, made into its key (DESIGN, invariant 4), for plan.c. Nobody else
- * includes this.
+/* plan_keys.h - what determines an artifact's bytes, made into its key (docs/ARCHITECTURE.md, invariant 4), for plan.c.
+ * Nobody else includes this.
  *
  *     struct plan_keys keys;
  *     if (plan_keys_init(&keys, spec, options, training, err) < 0) return -1;      digests model and data

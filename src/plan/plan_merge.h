@@ -3,9 +3,9 @@
  *     plan_merge(plan, workers, keep);      before the jobs are put in order
  *
  * Searches in one job share the load of the model and each input's prefill, and keep the batch full when the last long
- * texts of one of them run out; texts do not depend on it (DESIGN, invariant 3). Against that stand the workers, which
- * all want something to do, and the work lost when a job is killed. So: as few jobs as give every worker two, and none
- * above PLAN_MERGE_ROWS. */
+ * texts of one of them run out; texts do not depend on it (docs/ARCHITECTURE.md, invariant 3). Against that stand the
+ * workers, which all want something to do, and the work lost when a job is killed. So: as few jobs as give every worker
+ * two, and none above PLAN_MERGE_ROWS. */
 #ifndef SWEEP_PLAN_MERGE_H
 #define SWEEP_PLAN_MERGE_H
 

@@ -1,9 +1,9 @@
 /* plan_notes.c - the words of a plan; see plan_notes.h.
  *
  * Part of plan.c's step. Two things are said here. Before work: which values of the sweep file cannot matter
- * (`temperature` without `do_sample`), because a person who varied them believes otherwise (DESIGN, invariant 5).
- * During work: what each job is called; a title names what a person would tell jobs apart by, that is the prefix, the
- * beams, the length, the temperature, and whatever else this sweep varies. */
+ * (`temperature` without `do_sample`), because a person who varied them believes otherwise
+ * (docs/ARCHITECTURE.md, invariant 4). During work: what each job is called; a title names what a person would tell
+ * jobs apart by, that is the prefix, the beams, the length, the temperature, and whatever else this sweep varies. */
 #include "plan_notes.h"
 
 #include <stdlib.h>

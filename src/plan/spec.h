@@ -4,7 +4,7 @@
  *     if (spec_load(&spec, "sweeps/beam_grid.yaml", overrides, n_overrides, err) < 0) return -1;
  *     spec_release(&spec);
  *
- * Accepts W&B sweep files as they are (DESIGN, "The sweep file"). Errors have file:line:column and the nearest name. */
+ * The keys are those of W&B sweep files (docs/SWEEP_FILE.md). Errors have file:line:column and the nearest name. */
 #ifndef SWEEP_SPEC_H
 #define SWEEP_SPEC_H
 

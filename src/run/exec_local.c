@@ -1,4 +1,5 @@
-/* exec_local.c - workers as processes of this machine; the only file that forks (DESIGN, invariant 1). Linux.
+/* exec_local.c - workers as processes of this machine; the only file that forks (docs/ARCHITECTURE.md, invariant 1).
+ * Linux.
  *
  * Flow:   sched.c -> start(): job file, log, pipe, vfork + exec     wait(): ppoll on all pipes, events, ends
  *

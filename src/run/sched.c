@@ -5,7 +5,8 @@
  * Ready jobs wait in a heap, longest first, where a job's length is its own cost and that of the longest chain behind
  * it: trainings, which everything waits for, go before decodings, and no long job is left for the end, when the
  * other workers would stand idle. Cores are shared out at each start: those that are free, divided by the jobs that can
- * start now or will after their back-off. Results do not depend on threads (invariant 3), so any division is right.
+ * start now or will after their back-off. Results do not depend on threads (docs/ARCHITECTURE.md, invariant 3), so any
+ * division is right.
  *
  * Everything comes in through the executor (its reports, its clock), everything goes out through the listener: the
  * tests play both, and need no process and no disk. Once a listener has failed it is not called again: the workers are

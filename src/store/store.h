@@ -1,5 +1,5 @@
 /* store.h - results.db: the only door to SQLite (store*.c are the only files with SQL). Written by the scheduler alone
- * (invariant 2), read by everybody. docs/DATABASE.md is the contract with users.
+ * (docs/ARCHITECTURE.md, invariant 2), read by everybody. docs/DATABASE.md is the contract with users.
  *
  *     struct store *store;
  *     if (store_open(&store, "results.db", STORE_WRITE, err) < 0) return -1;

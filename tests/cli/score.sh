@@ -2,7 +2,7 @@
 # sweep score: both forms of references and hypotheses, sacrebleu's figures, and files that do not match up.
 . "$SOURCE_DIR/tests/lib.sh"
 
-# The vectors of REFERENCE §6.3 as a corpus of two segments.
+# The vectors of docs/REFERENCE.md, 6.3 as a corpus of two segments.
 printf 'the the the the\nhello world\n' >hyp
 printf 'the cat\nhello there\n' >ref1
 printf 'the the dog\nhello there\n' >ref2
@@ -77,7 +77,7 @@ refused "expected a file of references and a file of hypotheses"
 run "$SWEEP" score ref1 hyp --format xml
 refused "expected table or json, found \`xml\`"
 
-# The whole E2E dev set (REFERENCE §6.3).
+# The whole E2E dev set (docs/REFERENCE.md, 6.3).
 E2E=$SOURCE_DIR/../shared/e2e
 if [ -d "$E2E" ]; then
 	run "$SWEEP" score "$E2E/dev.out" "$E2E/dev.txt" --format json

@@ -1,6 +1,6 @@
-/* decode_oracle.h - generate() of transformers 4.50 for one input, written as plainly as REFERENCE §5 states it: full
- * sorts over all B * V pairs, whole sequences copied, dead beams carried along at -1e9 and -infinity. What the fast
- * code of sample.c, beam.c and search.c is compared with. */
+/* decode_oracle.h - generate() of transformers 4.50 for one input, written as plainly as docs/REFERENCE.md, 5 states
+ * it: full sorts over all B * V pairs, whole sequences copied, dead beams carried along at -1e9 and -infinity. What the
+ * fast code of sample.c, beam.c and search.c is compared with. */
 #ifndef SWEEP_TESTS_DECODE_ORACLE_H
 #define SWEEP_TESTS_DECODE_ORACLE_H
 

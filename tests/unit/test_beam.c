@@ -1,5 +1,5 @@
 /* test_beam.c - searches over random toy language models: the fast routine against the plain one of decode_oracle.h,
- * one search with many readers against as many searches (REFERENCE §5.7), and hand-made cases. */
+ * one search with many readers against as many searches (docs/REFERENCE.md, 5.7), and hand-made cases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* test_bleu.c - bleu.c and bleu_tokenize.c against sacrebleu: equal doubles, not close ones. The cases are those of
- * tests/golden/text/bleu.json (tools/goldens_text.py), the vectors of REFERENCE §6 and the whole E2E dev set. With an
- * argument it is a tool: a line of hex-encoded texts (hypothesis, references) in, eight scores out; an empty line in,
- * the scores and the signature of the set out, for tools/goldens_text.py --live. */
+ * tests/golden/text/bleu.json (tools/goldens_text.py), the vectors of docs/REFERENCE.md, 6 and the whole E2E dev set.
+ * With an argument it is a tool: a line of hex-encoded texts (hypothesis, references) in, eight scores out; an empty
+ * line in, the scores and the signature of the set out, for tools/goldens_text.py --live. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -192,7 +192,7 @@ static void load_dev(struct dev *d)
 	}
 }
 
-/* Deletes ':' and '|', then makes double spaces single, one pass each, as REFERENCE §6.3 describes. */
+/* Deletes ':' and '|', then makes double spaces single, one pass each, as docs/REFERENCE.md, 6.3 describes. */
 static char *stripped(const char *text)
 {
 	char *out = mem_strdup(text), *to = out;

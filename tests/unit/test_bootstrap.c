@@ -1,4 +1,4 @@
-/* test_bootstrap.c - bootstrap.c against numpy's generator and sacrebleu's paired bootstrap (REFERENCE §6.4). */
+/* test_bootstrap.c - bootstrap.c against numpy's generator and sacrebleu's bootstrap (docs/REFERENCE.md, 6.4). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +62,8 @@ static void test_extremes(void **state)
 	assert_true(r.base_ci == 0);
 }
 
-/* The end-to-end check of REFERENCE §6.4: the dev tables as they are against the same without their punctuation. */
+/* The end-to-end check of docs/REFERENCE.md, 6.4: the dev tables as they are against the same without their
+ * punctuation. */
 static void test_e2e(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* test_dataset.c - dataset.c: the E2E facts of REFERENCE §4, padding and cutting, and files that are wrong. */
+/* test_dataset.c - dataset.c: the E2E facts of docs/REFERENCE.md, 4, padding and cutting, and files that are wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

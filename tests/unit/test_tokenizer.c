@@ -1,6 +1,6 @@
 /* test_tokenizer.c - tokenizer.c, tokenizer_load.c and bpe.c against `tokenizers` (tests/golden/text,
- * tools/goldens_text.py), the vectors of REFERENCE §1, and files that are wrong. With a folder as argument it is a
- * tool: lines of hex-encoded text in, "ids|decoded text in hex" out, for tools/goldens_text.py --live. */
+ * tools/goldens_text.py), the vectors of docs/REFERENCE.md, 1, and files that are wrong. With a folder as argument it
+ * is a tool: lines of hex-encoded text in, "ids|decoded text in hex" out, for tools/goldens_text.py --live. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
