@@ -9,9 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "adapter.h"
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -61,13 +61,6 @@ struct decode {
 	size_t n_readers;
 	double started, told;
 };
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool same_reader(const struct beam_reader *a, const struct beam_reader *b)
 {
@@ -352,7 +345,7 @@ static int take_answer(void *ctx, size_t task, size_t reader, const int32_t *ids
 static void tell(void *ctx, size_t n_done, uint64_t n_rows)
 {
 	struct decode *d = ctx;
-	double t = now();
+	double t = clock_seconds();
 	if (t - d->told < 0.1 && n_done < d->n_tasks)
 		return;
 	d->told = t;
@@ -380,7 +373,7 @@ static int run(struct decode *d, struct err *err)
 		return -1;
 	number_prompts(d);
 	make_tasks(d);
-	d->started = now();
+	d->started = clock_seconds();
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {.answer = take_answer, .progress = tell, .ctx = d};
 	return search_run(&d->model, d->adapter.table, d->adapter.n_virtual, d->prompts, d->n_prompts, d->tasks,

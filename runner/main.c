@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/event.h"
 #include "base/job.h"
@@ -17,13 +17,6 @@
 #include "decode.h"
 #include "gemm.h"
 #include "train.h"
-
-static double now_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int run(const char *path, struct err *err)
 {
@@ -60,7 +53,7 @@ int main(int argc, char **argv)
 		return argc == 2 ? 0 : 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	double started = now_seconds();
+	double started = clock_seconds();
 	struct err err = {0};
 	if (run(argv[1], &err) < 0) {
 		struct event e = {.kind = EVENT_ERROR, .error_kind = err.kind};
@@ -71,7 +64,7 @@ int main(int argc, char **argv)
 	}
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
-	struct event done = {.kind = EVENT_DONE, .seconds = now_seconds() - started, .peak_rss_kb = usage.ru_maxrss};
+	struct event done = {.kind = EVENT_DONE, .seconds = clock_seconds() - started, .peak_rss_kb = usage.ru_maxrss};
 	event_send(&done);
 	return 0;
 }

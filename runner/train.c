@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "adapter.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -44,13 +44,6 @@ struct training {
 	double last_event; /* when an event went out */
 	size_t tokens;     /* since then */
 };
-
-static double now_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Every id is in the vocabulary and every position in the model's table. */
 static int check_pairs(const struct training *t, struct err *err)
@@ -171,7 +164,7 @@ static void record(struct training *t, int64_t step, double loss, double learnin
 	json_format_double(learning_rate, &t->losses);
 	buf_adds(&t->losses, "}\n");
 	t->tokens += t->gpt2.rows;
-	double now = now_seconds(), since = now - t->last_event;
+	double now = clock_seconds(), since = now - t->last_event;
 	if (step > 1 && step < t->total && since < 0.1)
 		return;
 	struct event event = {.kind = EVENT_LOSS,
@@ -213,7 +206,7 @@ static int step(struct training *t, int64_t s, size_t n, struct err *err)
 static int run_steps(struct training *t, struct err *err)
 {
 	struct rng_key key = rng_key((uint64_t)PARAM_I(t->params, seed), RNG_SHUFFLE);
-	t->last_event = now_seconds();
+	t->last_event = clock_seconds();
 	int64_t s = 0;
 	for (int64_t epoch = 0; epoch < PARAM_I(t->params, epochs); epoch++) {
 		for (size_t i = 0; i < t->data.n; i++)

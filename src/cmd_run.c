@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/paths.h"
@@ -290,7 +291,7 @@ static void say_end(const struct run *r)
 	size_t done = r->tally.complete, all = r->plan.n_runs;
 	bool plain_db = strcmp(r->db, "results.db") == 0;
 	struct buf took = BUF_INIT;
-	progress_duration((double)(loop_now() - r->started_at) / 1000, &took);
+	progress_duration((double)(clock_ms() - r->started_at) / 1000, &took);
 	if (done == all && r->plan.n_jobs == 0)
 		printf("%s: all %zu runs are done\n", r->spec.name, all);
 	else if (done == all)
@@ -341,7 +342,7 @@ static int work(struct run *r, struct err *err)
 		.colour = term_colour(STDERR_FILENO),
 		.utf8 = is_utf8(),
 		.quiet = r->quiet,
-		.now = loop_now(),
+		.now = clock_ms(),
 	};
 	struct record record = {.plan = &r->plan, .store = r->store, .tally = &r->tally};
 	record.progress = progress_new(&options);
@@ -393,7 +394,7 @@ static int start_executor(struct run *r, struct err *err)
 
 static int run(struct run *r, struct err *err)
 {
-	r->started_at = loop_now();
+	r->started_at = clock_ms();
 	signal(SIGPIPE, SIG_IGN); /* who looked on may go; the work goes on */
 	r->live = !r->quiet && isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
 	if (prepare(r, err) < 0)

@@ -4,6 +4,7 @@
  * Files that take under a second leave one line each; a line is never longer than the terminal, since a wrapped one
  * could not be drawn over. */
 #include "hub_bar.h"
+#include "base/clock.h"
 #include "term/term.h"
 
 #include <inttypes.h>
@@ -11,20 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SMOOTH_S 3.0
 #define SAY_MS   10000 /* plain lines: one in so many milliseconds */
 #define BAR_MIN  8
 #define BAR_MAX  40
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void hub_bar_init(struct hub_bar *bar, FILE *out)
 {
@@ -126,7 +119,7 @@ static void say_end(struct hub_bar *bar, const struct hub_progress *p, int64_t n
 void hub_bar_progress(void *ctx, const struct hub_progress *p)
 {
 	struct hub_bar *bar = ctx;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	char line[512];
 	if (p->state == HUB_BEGIN) {
 		bar->begun_ms = bar->sample_ms = bar->said_ms = now;

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define HOPS_MAX     10
@@ -66,13 +67,6 @@ struct flight {
 	int64_t seen_bytes, seen_ms, drawn_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void hub_http_notice(struct hub_http *http, const char *format, ...)
 {
 	if (!http->options->notice)
@@ -92,7 +86,7 @@ bool hub_http_cancelled(struct hub_http *http)
 
 int hub_http_sleep(struct hub_http *http, int64_t milliseconds)
 {
-	for (int64_t end = now_ms() + milliseconds, left; (left = end - now_ms()) > 0;) {
+	for (int64_t end = clock_ms() + milliseconds, left; (left = end - clock_ms()) > 0;) {
 		if (hub_http_cancelled(http))
 			return -1;
 		int64_t slice = left < 50 ? left : 50;
@@ -341,7 +335,7 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t received, curl_of
 {
 	(void)total, (void)up_total, (void)up;
 	struct flight *f = ctx;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	if (received != f->seen_bytes) {
 		f->seen_bytes = received;
 		f->seen_ms = now;
@@ -404,7 +398,7 @@ static CURLcode hop(struct flight *f, const char *url, bool token)
 	f->started = f->stalled = f->cancelled = f->too_long = f->wrong_range = false;
 	f->write_errno = 0;
 	f->seen_bytes = 0;
-	f->seen_ms = f->drawn_ms = now_ms();
+	f->seen_ms = f->drawn_ms = clock_ms();
 	http->curl_error[0] = '\0';
 	CURLcode code = curl_easy_perform(curl);
 	curl_slist_free_all(headers);

@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "loop.h"
@@ -479,7 +480,7 @@ static void slot_end(struct exec_local *e, int index, struct executor_report *re
 static void set_deadline(struct exec_local *e, struct slot *s, enum deadline deadline)
 {
 	s->deadline = deadline;
-	s->deadline_at = loop_now() + e->grace_ms;
+	s->deadline_at = clock_ms() + e->grace_ms;
 }
 
 static void reap(struct exec_local *e)
@@ -508,7 +509,7 @@ static int deadlines(struct exec_local *e)
 		if (!s->pid || s->dead || s->deadline == DEADLINE_NONE)
 			continue;
 		if (!now)
-			now = loop_now();
+			now = clock_ms();
 		if (s->deadline_at <= now && s->deadline == DEADLINE_ASK) {
 			kill(-s->pid, SIGTERM);
 			set_deadline(e, s, DEADLINE_KILL);
@@ -568,7 +569,7 @@ static void read_ready(struct exec_local *e, size_t n)
 static int local_wait(struct executor *base, int timeout_ms, struct executor_report *report, struct err *err)
 {
 	struct exec_local *e = (struct exec_local *)base;
-	int64_t until = timeout_ms > 0 ? loop_now() + timeout_ms : 0;
+	int64_t until = timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
 	for (;;) {
 		if (ready_report(e, report))
 			return 1;
@@ -581,7 +582,7 @@ static int local_wait(struct executor *base, int timeout_ms, struct executor_rep
 		}
 		int limit = timeout_ms;
 		if (timeout_ms > 0) {
-			int64_t left = until - loop_now();
+			int64_t left = until - clock_ms();
 			limit = left > 0 ? (int)left : 0;
 		}
 		int next = deadlines(e);
@@ -612,7 +613,7 @@ static void local_stop(struct executor *base, int worker, bool now)
 static int64_t local_now(struct executor *base)
 {
 	(void)base;
-	return loop_now();
+	return clock_ms();
 }
 
 static void local_free(struct executor *base)

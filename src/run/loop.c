@@ -88,10 +88,3 @@ int loop_wait(struct pollfd *fds, size_t n, int timeout_ms, const struct loop *l
 	loop_children = 0;
 	return 0;
 }
-
-int64_t loop_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}

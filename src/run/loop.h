@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/err.h"
 
@@ -38,7 +37,5 @@ int loop_wait(struct pollfd *fds, size_t n, int timeout_ms, const struct loop *l
 	      struct err *err);
 /* Async-signal-safe: gives a forked child the signal handling it would have had without us. */
 void loop_child(const struct loop *loop);
-/* Milliseconds of CLOCK_MONOTONIC. */
-int64_t loop_now(void);
 
 #endif

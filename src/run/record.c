@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "loop.h"
@@ -78,14 +79,14 @@ int record_flush(struct record *r, struct err *err)
 		return 0;
 	r->batch = false;
 	int result = store_batch_end(r->store, err);
-	r->flushed_at = loop_now();
+	r->flushed_at = clock_ms();
 	return result;
 }
 
 static int on_idle(void *ctx, struct err *err)
 {
 	struct record *r = ctx;
-	int64_t since = loop_now() - r->flushed_at;
+	int64_t since = clock_ms() - r->flushed_at;
 	bool due = r->batch ? since >= GROUP_MS : r->n_losses && since >= LOSSES_MS;
 	return due ? record_flush(r, err) : 0;
 }
@@ -93,7 +94,7 @@ static int on_idle(void *ctx, struct err *err)
 static int on_started(void *ctx, size_t job, int worker, int attempt, int threads, int64_t pid, struct err *err)
 {
 	struct record *r = ctx;
-	progress_started(r->progress, job, worker, attempt, loop_now());
+	progress_started(r->progress, job, worker, attempt, clock_ms());
 	r->slots[worker].has_done = false;
 	if (begin(r, err) < 0)
 		return -1;
@@ -157,7 +158,7 @@ static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outc
 {
 	struct record *r = ctx;
 	struct record_slot *slot = &r->slots[worker];
-	progress_ended(r->progress, job, worker, outcome, reason, loop_now());
+	progress_ended(r->progress, job, worker, outcome, reason, clock_ms());
 	if ((outcome == ATTEMPT_FAILED || outcome == ATTEMPT_RETRY) && no_room(reason)) {
 		r->full = true;
 		return err_set(err, ERR_SYSTEM, "%s", reason);

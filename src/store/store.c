@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -212,18 +213,11 @@ int store_begin(struct store *s, enum store_durable durable, struct err *err)
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* What synchronous=FULL does after each commit, done after those that are worth it. */
 static int sync_wal(struct store *s, struct err *err)
 {
 	if (s->in_memory || s->durable == STORE_LAZY ||
-	    (s->durable == STORE_SOON && now_ms() - s->synced_ms < SYNC_EVERY_MS))
+	    (s->durable == STORE_SOON && clock_ms() - s->synced_ms < SYNC_EVERY_MS))
 		return 0; /* a later commit takes it along */
 	sqlite3_file *wal = NULL;
 	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
@@ -232,7 +226,7 @@ static int sync_wal(struct store *s, struct err *err)
 	if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) != SQLITE_OK)
 		return err_errno(err, "cannot sync %s-wal", s->path);
 	s->durable = STORE_LAZY;
-	s->synced_ms = now_ms();
+	s->synced_ms = clock_ms();
 	return 0;
 }
 
