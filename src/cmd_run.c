@@ -20,6 +20,7 @@
 #include "hub/hub_bar.h"
 #include "plan/plan_workers.h"
 #include "plan/points.h"
+#include "plan/sources.h"
 #include "plan/spec.h"
 #include "plan_print.h"
 #include "report/report.h"
@@ -44,6 +45,7 @@ struct run {
 	bool dry, explain, quiet;
 	bool live; /* a display can be drawn */
 	struct spec spec;
+	struct sources sources;
 	struct points points;
 	struct plan plan;
 	struct store *store;
@@ -56,38 +58,51 @@ struct run {
 
 /* ---- from file to plan ---- */
 
-static int load_spec(struct run *r, struct err *err)
+static char *cached_model(const char *name)
 {
-	return spec_load(&r->spec, r->file, (const char *const *)r->overrides, r->n_overrides, err);
+	struct err missing = {0};
+	return hub_find(name, NULL, &missing);
 }
 
-/* What the sweep file names and this machine lacks comes from the Hub; then the file is read again and finds it. */
+static char *cached_dataset(const char *name)
+{
+	struct err missing = {0};
+	return hub_find_dataset(name, &missing);
+}
+
+static int find_sources(struct run *r, struct err *err)
+{
+	static const struct sources_lookup cache = {hub_is_id, cached_model, cached_dataset};
+	sources_release(&r->sources);
+	return sources_find(&r->sources, &r->spec, &cache, err);
+}
+
+/* What the sweep file names and this machine lacks comes from the Hub; then it is looked for again. */
 static int fetch_missing(struct run *r, struct err *err)
 {
-	if (r->spec.model_dir && !r->spec.dataset_missing)
+	if (r->sources.model && !r->sources.dataset_missing)
 		return 0;
 	if (r->dry)
 		return err_at(err, r->file, 0, 0, "%s `%s` is not on this machine yet: run `sweep fetch %s` first",
-			      r->spec.model_dir ? "the dataset" : "the model",
-			      r->spec.model_dir ? r->spec.dataset : r->spec.model,
-			      r->spec.model_dir ? r->spec.dataset : r->spec.model);
+			      r->sources.model ? "the dataset" : "the model",
+			      r->sources.model ? r->spec.dataset : r->spec.model,
+			      r->sources.model ? r->spec.dataset : r->spec.model);
 	struct hub_bar bar;
 	hub_bar_init(&bar, stderr);
 	struct hub_options options = {
 		.progress = r->quiet ? NULL : hub_bar_progress, .notice = hub_bar_notice, .ctx = &bar};
 	char *dir = NULL;
-	if (!r->spec.model_dir) {
+	if (!r->sources.model) {
 		if (hub_fetch_model(r->spec.model, &options, &dir, err) < 0)
 			return -1;
 		free(dir);
 	}
-	if (r->spec.dataset_missing) {
+	if (r->sources.dataset_missing) {
 		if (hub_fetch_dataset(r->spec.dataset, &options, &dir, err) < 0)
 			return -1;
 		free(dir);
 	}
-	spec_release(&r->spec);
-	return load_spec(r, err);
+	return find_sources(r, err);
 }
 
 /* SHA-256 of a file, remembered in the database: a large model is read once. */
@@ -125,7 +140,7 @@ static int build_plan(struct run *r, struct err *err)
 	int result = -1;
 	if (!batch || store_batch_begin(r->store, err) == 0) {
 		struct err at_end = {0};
-		result = plan_build(&r->plan, &r->spec, &r->points, &options, err);
+		result = plan_build(&r->plan, &r->spec, &r->sources, &r->points, &options, err);
 		if (batch && store_batch_end(r->store, &at_end) < 0 && result == 0) {
 			*err = at_end;
 			result = -1;
@@ -137,7 +152,8 @@ static int build_plan(struct run *r, struct err *err)
 
 static int prepare(struct run *r, struct err *err)
 {
-	if (load_spec(r, err) < 0 || fetch_missing(r, err) < 0 || points_make(&r->points, &r->spec, err) < 0)
+	if (spec_load(&r->spec, r->file, (const char *const *)r->overrides, r->n_overrides, err) < 0 ||
+	    find_sources(r, err) < 0 || fetch_missing(r, err) < 0 || points_make(&r->points, &r->spec, err) < 0)
 		return -1;
 	bool none = r->dry && !fs_exists(r->db);
 	if (!none && store_open(&r->store, r->db, r->dry ? STORE_READ : STORE_WRITE, err) < 0)
@@ -468,6 +484,7 @@ out:
 	points_release(&r.points);
 	if (r.store)
 		store_close(r.store);
+	sources_release(&r.sources);
 	spec_release(&r.spec);
 	free(r.overrides);
 	return result < 0 ? -1 : r.status;

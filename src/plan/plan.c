@@ -9,8 +9,7 @@
  *     decode job, because one search answers them (docs/REFERENCE.md, 5.7; job.h); searches of one adapter may share a
  *     job (plan_merge.c).
  * Order: trainings, the one with the most work behind it first; then decodes, longest first.
- *
- * All texts and arrays live in one arena (struct plan_owned): a plan is released at once, never in parts. */
+ */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -21,36 +20,10 @@
 #include "plan_merge.h"
 #include "plan_notes.h"
 #include "points.h"
+#include "sources.h"
 #include "spec.h"
 
-/* ------------------------------------------------------------------------------------------------ arena, tables */
-
-struct plan_owned {
-	struct plan_owned *next;
-	size_t used, room;
-	char bytes[];
-};
-
-static void *keep(struct plan *plan, size_t n)
-{
-	n = (n + 15) & ~(size_t)15;
-	struct plan_owned *block = plan->owned;
-	if (!block || block->room - block->used < n) {
-		size_t room = n > 1 << 20 ? n : 1 << 20;
-		block = mem_alloc(sizeof *block + room);
-		*block = (struct plan_owned){.next = plan->owned, .room = room};
-		plan->owned = block;
-	}
-	void *at = block->bytes + block->used;
-	block->used += n;
-	return at;
-}
-
-static char *keep_text(struct plan *plan, const char *text)
-{
-	size_t n = strlen(text) + 1;
-	return memcpy(keep(plan, n), text, n);
-}
+/* ------------------------------------------------------------------------------------------------ tables */
 
 /* Values of some parameters -> a number; open addressing, no removal. Hashes are kept, so that a full comparison (which
  * makes the other side's identity again) happens for equal ones only. */
@@ -183,7 +156,7 @@ static size_t add_artifact(struct build *b, const struct plan_artifact *artifact
 	a->job = PLAN_NONE;
 	a->have = b->options->have && b->options->have(a->key, a->kind, b->options->ctx);
 	size_t n = strlen(b->options->artifacts_dir);
-	a->dir = keep(plan, n + 1 + HASH_HEX);
+	a->dir = arena_alloc(&plan->arena, n + 1 + HASH_HEX);
 	memcpy(a->dir, b->options->artifacts_dir, n);
 	a->dir[n] = '/';
 	memcpy(a->dir + n + 1, a->key, HASH_HEX);
@@ -216,7 +189,7 @@ static void add_run(struct build *b, const struct point *point, const struct par
 	MEM_PUSH_ROOM(plan->runs, plan->n_runs, b->room_runs);
 	struct plan_run *run = &plan->runs[plan->n_runs];
 	*run = (struct plan_run){.params = point->params, .label = point->label, .adapter = adapter};
-	run->artifacts = keep(plan, plan->n_splits * sizeof *run->artifacts);
+	run->artifacts = arena_array(&plan->arena, plan->n_splits, sizeof *run->artifacts);
 	plan_keys_setting(&b->keys, effective, adapter == PLAN_NONE ? NULL : plan->artifacts[adapter].key);
 	for (size_t i = 0; i < plan->n_splits; i++) {
 		if (b->keys.splits[i].same_as < i) {
@@ -270,7 +243,7 @@ static void push_artifact(struct plan *plan, struct plan_job *job, size_t artifa
 {
 	size_t n = job->n_artifacts;
 	if ((n & (n - 1)) == 0) {
-		size_t *more = keep(plan, (n ? 2 * n : 1) * sizeof *more);
+		size_t *more = arena_array(&plan->arena, n ? 2 * n : 1, sizeof *more);
 		if (n)
 			memcpy(more, job->artifacts, n * sizeof *more);
 		job->artifacts = more;
@@ -388,9 +361,9 @@ static void finish_job(struct build *b, struct plan_job *job)
 	size_t *number = mem_array(plan->n_splits, sizeof *number);
 	memset(number, 0xff, plan->n_splits * sizeof *number);
 	job->job.n_outputs = job->n_artifacts;
-	job->job.outputs = keep(plan, job->n_artifacts * sizeof *job->job.outputs);
+	job->job.outputs = arena_array(&plan->arena, job->n_artifacts, sizeof *job->job.outputs);
 	if (job->job.kind == JOB_DECODE)
-		job->job.splits = keep(plan, plan->n_splits * sizeof *job->job.splits);
+		job->job.splits = arena_array(&plan->arena, plan->n_splits, sizeof *job->job.splits);
 	struct hash *hash = hash_new();
 	for (size_t i = 0; i < job->n_artifacts; i++) {
 		const struct plan_artifact *a = &plan->artifacts[job->artifacts[i]];
@@ -419,22 +392,14 @@ static void finish_job(struct build *b, struct plan_job *job)
 static void begin_check(struct build *b)
 {
 	struct plan *plan = b->plan;
-	const struct spec *spec = b->spec;
-	struct job *check = &plan->check;
-	check->kind = JOB_CHECK;
-	check->model = keep_text(plan, spec->model_dir);
-	check->model_name = keep_text(plan, spec->model);
-	check->prompt = keep_text(plan, spec->prompt);
-	check->target = keep_text(plan, spec->target);
-	check->train = spec->train ? keep_text(plan, spec->train) : NULL;
-	check->n_splits = spec->n_splits;
-	check->splits = keep(plan, spec->n_splits * sizeof *check->splits);
-	for (size_t i = 0; i < spec->n_splits; i++) {
-		const struct spec_split *split = &spec->splits[i];
-		check->splits[i] =
-			(struct job_split){keep_text(plan, split->name), keep_text(plan, split->input),
-					   split->references ? keep_text(plan, split->references) : NULL, split->limit};
-	}
+	plan->check = (struct job){.kind = JOB_CHECK,
+				   .model = plan->sources->model,
+				   .model_name = b->spec->model,
+				   .prompt = b->spec->prompt,
+				   .target = b->spec->target,
+				   .train = plan->sources->train,
+				   .n_splits = plan->n_splits,
+				   .splits = plan->sources->splits};
 }
 
 /* What fits for the longest output fits for the shorter ones of the same prefix and split. */
@@ -473,7 +438,7 @@ static void finish_check(struct build *b)
 		for (size_t j = 0; j < b->plan->jobs[i].n_artifacts; j++)
 			add_check(b, check, &room, &b->plan->artifacts[b->plan->jobs[i].artifacts[j]]);
 	}
-	struct job_output *kept = keep(b->plan, check->n_outputs * sizeof *kept);
+	struct job_output *kept = arena_array(&b->plan->arena, check->n_outputs, sizeof *kept);
 	if (check->n_outputs)
 		memcpy(kept, check->outputs, check->n_outputs * sizeof *kept);
 	free(check->outputs);
@@ -488,20 +453,21 @@ static void finish_check(struct build *b)
 }
 
 /* What only a person can mend is found before files are digested. */
-static int check_spec(const struct spec *spec, const struct points *points, bool *training, struct err *err)
+static int check_sources(const struct spec *spec, const struct sources *sources, const struct points *points,
+			 bool *training, struct err *err)
 {
 	*training = false;
 	for (size_t i = 0; i < points->n && !*training; i++)
 		*training = PARAM_I(&points->point[i].params, num_virtual_tokens) > 0;
-	if (!spec->model_dir)
+	if (!sources->model)
 		return err_set(
 			err, ERR_INPUT,
 			"the model `%s` is neither a folder nor in the Hugging Face cache; run `sweep fetch %s` first",
 			spec->model, spec->model);
-	if (spec->dataset_missing)
+	if (sources->dataset_missing)
 		return err_set(err, ERR_INPUT, "the dataset `%s` is not in the cache; run `sweep fetch %s` first",
 			       spec->dataset, spec->dataset);
-	if (*training && !spec->train)
+	if (*training && !sources->train)
 		return err_set(
 			err, ERR_INPUT,
 			"%s: dataset.train is missing, but a prefix must be trained (num_virtual_tokens: 0 alone needs "
@@ -510,25 +476,26 @@ static int check_spec(const struct spec *spec, const struct points *points, bool
 	return 0;
 }
 
-int plan_build(struct plan *plan, const struct spec *spec, const struct points *points,
+int plan_build(struct plan *plan, const struct spec *spec, const struct sources *sources, const struct points *points,
 	       const struct plan_options *options, struct err *err)
 {
-	*plan = (struct plan){.n_splits = spec->n_splits, .n_points = points->n};
+	*plan = (struct plan){.n_splits = spec->n_splits, .n_points = points->n, .sources = sources};
 	struct build b = {.plan = plan, .spec = spec, .options = options, .notes = plan_notes_new()};
 	bool training;
 	int result = -1;
 	params_default(&b.defaults);
-	if (check_spec(spec, points, &training, err) < 0 || plan_keys_init(&b.keys, spec, options, training, err) < 0)
+	if (check_sources(spec, sources, points, &training, err) < 0 ||
+	    plan_keys_init(&b.keys, spec, sources, options, training, err) < 0)
 		goto out;
 	begin_check(&b);
 	for (size_t i = 0; i < points->n; i++)
 		add_point(&b, &points->point[i]);
 	make_jobs(&b);
-	plan_merge(plan, options->workers, keep);
+	plan_merge(plan, options->workers);
 	order_jobs(plan);
 	for (size_t i = 0; i < plan->n_jobs; i++)
 		finish_job(&b, &plan->jobs[i]);
-	plan_notes_titles(plan, keep);
+	plan_notes_titles(plan);
 	finish_check(&b);
 	plan_notes_finish(b.notes, plan, spec, points);
 	result = 0;
@@ -553,9 +520,6 @@ void plan_release(struct plan *plan)
 	for (size_t i = 0; i < plan->n_notices; i++)
 		free(plan->notices[i]);
 	free(plan->notices);
-	for (struct plan_owned *block = plan->owned, *next; block; block = next) {
-		next = block->next;
-		free(block);
-	}
+	arena_release(&plan->arena);
 	*plan = (struct plan){0};
 }

@@ -3,23 +3,27 @@
  * already.
  *
  *     struct plan plan;
- *     if (plan_build(&plan, &spec, &points, &options, err) < 0) return -1;
- *     for (size_t i = 0; i < plan.n_jobs; i++) if (plan.jobs[i].state == PLAN_TODO) ...
+ *     if (plan_build(&plan, &spec, &sources, &points, &options, err) < 0) return -1;
+ *     for (size_t i = 0; i < plan.n_jobs; i++)          what is still to be done, in a possible order
+ *             puts(plan.jobs[i].title);
  *     plan_release(&plan);
  *
- * Equal key = same artifact: two runs that need the same one share it, a later sweep finds it done. */
+ * Equal key = same artifact: two runs that need the same one share it, a later sweep finds it done. Spec and sources
+ * must outlive the plan, which points to their texts. */
 #ifndef SWEEP_PLAN_H
 #define SWEEP_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/job.h"
 #include "base/params.h"
 
-struct spec;
 struct points;
+struct sources;
+struct spec;
 
 /* Part of every key (docs/ARCHITECTURE.md, invariant 4). Raise it by hand when the same job may give other bytes than
  * before: a changed algorithm, order of summation, random stream or file format. Old artifacts then stay in the
@@ -78,8 +82,8 @@ struct plan {
 	 * for each number of virtual tokens and each split the one with the largest max_new_tokens; for trainings
 	 * (output.split == job.n_splits) each combination of num_virtual_tokens, pad_to_length and train_limit. */
 	struct job check;
-	struct plan_owned
-		*owned; /* plan.c's: every text and array that jobs and runs point to (no job_release for them) */
+	const struct sources *sources; /* what it was built for */
+	struct arena arena;            /* every text and array that jobs and runs point to (no job_release for them) */
 };
 
 typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);
@@ -93,7 +97,7 @@ struct plan_options {
 	int workers;               /* at a time: how far searches share jobs (plan_merge.h); 0: not at all */
 };
 
-int plan_build(struct plan *plan, const struct spec *spec, const struct points *points,
+int plan_build(struct plan *plan, const struct spec *spec, const struct sources *sources, const struct points *points,
 	       const struct plan_options *options, struct err *err);
 void plan_release(struct plan *plan);
 

@@ -27,18 +27,18 @@ static int digest_model(struct plan_keys *keys, const struct plan_options *optio
 	static const char *const files[] = {
 		"config.json",    "generation_config.json", "model.safetensors",       "vocab.json",       "merges.txt",
 		"tokenizer.json", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json"};
-	const struct spec *spec = keys->spec;
+	const char *dir = keys->sources->model;
 	struct buf text = BUF_INIT;
 	int result = 0;
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-		char *path = fs_join(spec->model_dir, needed[i]);
+		char *path = fs_join(dir, needed[i]);
 		if (!fs_exists(path) && result == 0)
-			result = err_set(err, ERR_INPUT, "the model `%s` has no %s in %s", spec->model, needed[i],
-					 spec->model_dir);
+			result = err_set(err, ERR_INPUT, "the model `%s` has no %s in %s", keys->spec->model, needed[i],
+					 dir);
 		free(path);
 	}
 	for (size_t i = 0; i < sizeof files / sizeof *files && result == 0; i++) {
-		char *path = fs_join(spec->model_dir, files[i]), hex[HASH_HEX];
+		char *path = fs_join(dir, files[i]), hex[HASH_HEX];
 		if (fs_exists(path)) {
 			result = digest_file(options, path, hex, err);
 			buf_printf(&text, "%s %s\n", files[i], hex);
@@ -73,7 +73,7 @@ static double guess_lines(const char *path)
 static int digest_split(struct plan_keys *keys, size_t i, const struct plan_options *options, struct err *err)
 {
 	struct plan_keys_split *facts = &keys->splits[i];
-	const struct spec_split *split = &keys->spec->splits[i];
+	const struct job_split *split = &keys->sources->splits[i];
 	if (digest_file(options, split->input, facts->input, err) < 0 ||
 	    (split->references && digest_file(options, split->references, facts->references, err) < 0))
 		return -1;
@@ -83,7 +83,7 @@ static int digest_split(struct plan_keys *keys, size_t i, const struct plan_opti
 	for (facts->same_as = 0; facts->same_as < i; facts->same_as++) {
 		const struct plan_keys_split *other = &keys->splits[facts->same_as];
 		if (strcmp(other->input, facts->input) == 0 && strcmp(other->references, facts->references) == 0 &&
-		    keys->spec->splits[facts->same_as].limit == split->limit)
+		    keys->sources->splits[facts->same_as].limit == split->limit)
 			break;
 	}
 	return 0;
@@ -101,7 +101,7 @@ static void add_member(struct buf *text, const char *name, const char *value)
 static void begin_texts(struct plan_keys *keys, size_t i)
 {
 	struct plan_keys_split *facts = &keys->splits[i];
-	const struct spec_split *split = &keys->spec->splits[i];
+	const struct job_split *split = &keys->sources->splits[i];
 	buf_printf(&facts->head, "{\"artifact\":\"hypotheses\",\"numerics\":%d", NUMERICS_VERSION);
 	add_member(&facts->head, "model", keys->model);
 	buf_adds(&facts->head, ",\"adapter\":");
@@ -113,17 +113,17 @@ static void begin_texts(struct plan_keys *keys, size_t i)
 	buf_adds(&facts->middle, ",\"params\":");
 }
 
-int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct plan_options *options, bool training,
-		   struct err *err)
+int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct sources *sources,
+		   const struct plan_options *options, bool training, struct err *err)
 {
-	*keys = (struct plan_keys){.spec = spec};
+	*keys = (struct plan_keys){.spec = spec, .sources = sources};
 	keys->splits = mem_zero(spec->n_splits, sizeof *keys->splits);
 	if (digest_model(keys, options, err) < 0)
 		return -1;
 	if (training) {
-		if (digest_file(options, spec->train, keys->train, err) < 0)
+		if (digest_file(options, sources->train, keys->train, err) < 0)
 			return -1;
-		keys->n_pairs = guess_lines(spec->train);
+		keys->n_pairs = guess_lines(sources->train);
 	}
 	for (size_t i = 0; i < spec->n_splits; i++) {
 		if (digest_split(keys, i, options, err) < 0)

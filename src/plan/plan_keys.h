@@ -2,7 +2,7 @@
  * Nobody else includes this.
  *
  *     struct plan_keys keys;
- *     if (plan_keys_init(&keys, spec, options, training, err) < 0) return -1;      digests model and data
+ *     if (plan_keys_init(&keys, spec, sources, options, training, err) < 0) return -1;      digests model and data
  *     plan_keys_adapter(&keys, &effective, adapter_key);
  *     plan_keys_setting(&keys, &effective, adapter_key);                           then for each split
  *     plan_keys_hypotheses(&keys, split, key);
@@ -18,10 +18,12 @@
 
 #include "base/buf.h"
 #include "plan.h"
+#include "sources.h"
 #include "spec.h"
 
 struct plan_keys {
 	const struct spec *spec;
+	const struct sources *sources;
 	char model[HASH_HEX], train[HASH_HEX];
 	double n_pairs; /* roughly: for costs */
 	struct plan_keys_split *splits;
@@ -36,8 +38,8 @@ struct plan_keys_split {
 };
 
 /* training: the train file is needed. */
-int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct plan_options *options, bool training,
-		   struct err *err);
+int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct sources *sources,
+		   const struct plan_options *options, bool training, struct err *err);
 void plan_keys_release(struct plan_keys *keys);
 void plan_keys_adapter(const struct plan_keys *keys, const struct params *effective, char key[HASH_HEX]);
 /* adapter: its key, or NULL for the base model. */

@@ -26,10 +26,10 @@ static int by_adapter(const void *a, const void *b)
 }
 
 /* Puts everything that job `from` makes into job `to` and leaves `from` empty. */
-static void join(struct plan *plan, size_t to, size_t from, plan_keep *keep)
+static void join(struct plan *plan, size_t to, size_t from)
 {
 	struct plan_job *a = &plan->jobs[to], *b = &plan->jobs[from];
-	size_t *both = keep(plan, (a->n_artifacts + b->n_artifacts) * sizeof *both);
+	size_t *both = arena_array(&plan->arena, a->n_artifacts + b->n_artifacts, sizeof *both);
 	memcpy(both, a->artifacts, a->n_artifacts * sizeof *both);
 	memcpy(both + a->n_artifacts, b->artifacts, b->n_artifacts * sizeof *both);
 	a->artifacts = both;
@@ -40,7 +40,7 @@ static void join(struct plan *plan, size_t to, size_t from, plan_keep *keep)
 }
 
 /* The n jobs of one adapter, costliest first, into `wanted` or, where a job would grow too large, more. */
-static void merge_adapter(struct plan *plan, const struct member *member, size_t n, size_t wanted, plan_keep *keep)
+static void merge_adapter(struct plan *plan, const struct member *member, size_t n, size_t wanted)
 {
 	double total = 0;
 	for (size_t i = 0; i < n; i++)
@@ -58,7 +58,7 @@ static void merge_adapter(struct plan *plan, const struct member *member, size_t
 				best = j;
 		}
 		if (best != PLAN_NONE)
-			join(plan, member[best].job, member[i].job, keep);
+			join(plan, member[best].job, member[i].job);
 	}
 }
 
@@ -78,7 +78,7 @@ static void close_gaps(struct plan *plan)
 	free(place);
 }
 
-void plan_merge(struct plan *plan, int workers, plan_keep *keep)
+void plan_merge(struct plan *plan, int workers)
 {
 	if (workers < 1)
 		return;
@@ -94,7 +94,7 @@ void plan_merge(struct plan *plan, int workers, plan_keep *keep)
 	for (size_t begin = 0, end; begin < n; begin = end) {
 		for (end = begin + 1; end < n && member[end].adapter == member[begin].adapter;)
 			end++;
-		merge_adapter(plan, member + begin, end - begin, wanted, keep);
+		merge_adapter(plan, member + begin, end - begin, wanted);
 	}
 	free(member);
 	close_gaps(plan);

@@ -234,7 +234,7 @@ void plan_notes_name(const struct plan *plan, const size_t *artifacts, size_t n,
 	put_others(plan, artifacts, n, varies, p, PARAM_STAGE_DECODE, out);
 }
 
-void plan_notes_titles(struct plan *plan, plan_keep *keep)
+void plan_notes_titles(struct plan *plan)
 {
 	bool varies[PARAM_COUNT];
 	size_t *waiting = mem_zero(plan->n_jobs, sizeof *waiting);
@@ -247,7 +247,7 @@ void plan_notes_titles(struct plan *plan, plan_keep *keep)
 		struct plan_job *job = &plan->jobs[i];
 		buf_clear(&text);
 		plan_notes_name(plan, job->artifacts, job->n_artifacts, varies, &text);
-		job->title = memcpy(keep(plan, text.size + 1), text.data, text.size + 1);
+		job->title = arena_strdup(&plan->arena, text.data);
 		buf_clear(&text);
 		if (job->job.kind == JOB_TRAIN)
 			buf_printf(&text, "no adapter for these parameters yet; %zu decode%s for it", waiting[i],
@@ -258,7 +258,7 @@ void plan_notes_titles(struct plan *plan, plan_keep *keep)
 		else
 			buf_printf(&text, "no texts for these parameters yet (%zu outputs of %zu search%s)",
 				   job->n_artifacts, job->n_searches, job->n_searches == 1 ? "" : "es");
-		job->why = memcpy(keep(plan, text.size + 1), text.data, text.size + 1);
+		job->why = arena_strdup(&plan->arena, text.data);
 	}
 	free(waiting);
 	buf_release(&text);

@@ -20,9 +20,8 @@ void plan_notes_point(struct plan_notes *notes, const struct params *point, cons
 void plan_notes_finish(const struct plan_notes *notes, struct plan *plan, const struct spec *spec,
 		       const struct points *points);
 
-typedef void *plan_keep(struct plan *plan, size_t n);
-/* Fills title and why of every job; texts are taken from keep. */
-void plan_notes_titles(struct plan *plan, plan_keep *keep);
+/* Fills title and why of every job. */
+void plan_notes_titles(struct plan *plan);
 /* The name of the work that makes an artifact: also for those that exist already. varies: plan_notes_varying. */
 void plan_notes_name(const struct plan *plan, const size_t *artifacts, size_t n, const bool varies[PARAM_COUNT],
 		     struct buf *out);

@@ -4,8 +4,7 @@
  * three kinds of keys: those that mean something here, those that only drive W&B's own agents (accepted, each with a
  * notice, because silence would let people believe that `early_terminate` works), and the rest, which are typing
  * errors. The order of reading follows what needs what: data first (the metric names a split), parameters last
- * (`expected` names metrics). Nothing is computed here, but files are opened, so that a missing one is found at its
- * line before any work. */
+ * (`expected` names metrics). Nothing is computed here, and no file but the sweep file is opened (sources.c does). */
 #include "spec.h"
 
 #include <errno.h>
@@ -202,7 +201,7 @@ int spec_check_metric(const struct spec *spec, const struct yaml_node *node, con
 	for (size_t i = 0; i < n && result; i++) {
 		if (strcmp(names[i], name) != 0)
 			continue;
-		if (!spec->splits[i / 2].references) {
+		if (!spec->splits[i / 2].scored) {
 			yaml_err(node, err, "%s: the split `%s` has no references, so it gets no scores", what,
 				 spec->splits[i / 2].name);
 			goto out;
@@ -234,7 +233,7 @@ static int read_metric(struct spec *spec, const struct yaml_node *node, struct e
 	const struct spec_split *best = NULL;
 	for (size_t i = 0; i < spec->n_splits; i++) {
 		const struct spec_split *split = &spec->splits[i];
-		if (split->references && (!best || (strcmp(split->name, "dev") == 0 && strcmp(best->name, "dev") != 0)))
+		if (split->scored && (!best || (strcmp(split->name, "dev") == 0 && strcmp(best->name, "dev") != 0)))
 			best = split;
 	}
 	if (!best) {
@@ -334,12 +333,12 @@ out:
 	return result;
 }
 
-static int read_root(struct spec *spec, const struct yaml_node *root, const char *folder, struct err *err)
+static int read_root(struct spec *spec, const struct yaml_node *root, struct err *err)
 {
 	const struct yaml_node *parameters = yaml_get(root, "parameters");
 	if (check_top(spec, root, err) < 0 || read_name(spec, yaml_get(root, "name"), err) < 0 ||
-	    read_method(spec, root, err) < 0 || spec_data_model(spec, yaml_get(root, "model"), folder, err) < 0 ||
-	    spec_data_dataset(spec, yaml_get(root, "dataset"), folder, err) < 0 ||
+	    read_method(spec, root, err) < 0 || spec_data_model(spec, yaml_get(root, "model"), err) < 0 ||
+	    spec_data_dataset(spec, yaml_get(root, "dataset"), err) < 0 ||
 	    spec_data_templates(spec, yaml_get(root, "prompt"), yaml_get(root, "target"), err) < 0 ||
 	    read_metric(spec, yaml_get(root, "metric"), err) < 0)
 		return -1;
@@ -350,13 +349,13 @@ static int read_root(struct spec *spec, const struct yaml_node *root, const char
 
 int spec_load(struct spec *spec, const char *path, const char *const *overrides, size_t n_overrides, struct err *err)
 {
-	*spec = (struct spec){.path = mem_strdup(path), .maximize = true};
+	*spec = (struct spec){.path = mem_strdup(path), .folder = fs_absolute(path), .maximize = true};
 	struct buf text = BUF_INIT;
 	struct yaml doc = {0};
 	struct overrides o = {.docs = mem_zero(2 * n_overrides, sizeof *o.docs)};
-	char *whole = fs_absolute(path), *slash = strrchr(whole, '/');
+	char *slash = strrchr(spec->folder, '/');
 	int result = -1;
-	slash[slash == whole] = '\0'; /* now the folder */
+	slash[slash == spec->folder] = '\0';
 	*err = (struct err){0};
 	if (buf_read_file(&text, path, YAML_BYTES_MAX, err) < 0 ||
 	    yaml_parse(&doc, text.data ? text.data : "", text.size, path, err) < 0)
@@ -366,7 +365,7 @@ int spec_load(struct spec *spec, const char *path, const char *const *overrides,
 			goto out;
 		buf_printf(&text, "%s# --set %s\n", i ? "" : "\n", overrides[i]);
 	}
-	result = read_root(spec, doc.root, whole, err);
+	result = read_root(spec, doc.root, err);
 	if (result == 0)
 		spec->text = buf_detach(&text);
 out:
@@ -375,28 +374,34 @@ out:
 	free(o.docs);
 	yaml_release(&doc);
 	buf_release(&text);
-	free(whole);
 	if (result < 0)
 		spec_release(spec);
 	return result;
+}
+
+static void release_file(struct spec_file *file)
+{
+	free(file->path);
+	free(file->at.file);
 }
 
 void spec_release(struct spec *spec)
 {
 	free(spec->path);
 	free(spec->name);
+	free(spec->folder);
 	free(spec->text);
 	free(spec->model);
-	free(spec->model_dir);
+	free(spec->model_at.file);
 	free(spec->dataset);
-	free(spec->train);
+	release_file(&spec->train);
 	free(spec->prompt);
 	free(spec->target);
 	free(spec->metric);
 	for (size_t i = 0; i < spec->n_splits; i++) {
 		free(spec->splits[i].name);
-		free(spec->splits[i].input);
-		free(spec->splits[i].references);
+		release_file(&spec->splits[i].input);
+		release_file(&spec->splits[i].references);
 	}
 	free(spec->splits);
 	for (size_t i = 0; i < spec->n_grids; i++) {

@@ -1,4 +1,5 @@
-/* spec.h - a sweep file, checked: everything it says, with nothing computed yet.
+/* spec.h - a sweep file, checked: everything it says, with nothing computed and nothing looked for yet (sources.h finds
+ * the model and the data that it names).
  *
  *     struct spec spec;
  *     if (spec_load(&spec, "sweeps/beam_grid.yaml", overrides, n_overrides, err) < 0) return -1;
@@ -50,9 +51,33 @@ struct spec_grid {
 	char *label; /* `name:` beside the parameters of a list entry, or NULL */
 };
 
+/* Where something stands, for sentences of those who look closer later. */
+struct spec_at {
+	char *file; /* the sweep file, or "--set KEY" */
+	size_t line, column;
+};
+
+/* A file that the sweep file names. */
+struct spec_file {
+	char *path; /* as written; NULL: not given */
+	struct spec_at at;
+};
+
+/* Datasets that have a name, and their splits. */
+#define SPEC_NAMED_DATASETS                                                                                            \
+	{                                                                                                              \
+		"demo", "e2e"                                                                                          \
+	}
+#define SPEC_NAMED_SPLITS                                                                                              \
+	{                                                                                                              \
+		"dev", "small"                                                                                         \
+	}
+
 struct spec_split {
-	char *name, *input, *references; /* absolute paths; references NULL when there are none */
-	int64_t limit;
+	char *name;
+	struct spec_file input, references; /* of a dataset that has a name: not given */
+	bool scored;                        /* it has references */
+	int64_t limit;                      /* the first so many tables; 0 is all */
 };
 
 /* `expected:` published scores beside ours: split metric ("dev_bleu") of the run a label names. */
@@ -63,12 +88,12 @@ struct spec_expected {
 
 struct spec {
 	char *path, *name;
-	char *text;           /* the file's bytes as read, then `# --set key=value` lines; kept in the database */
-	char *model;          /* as written: demo, a hub id, or a folder */
-	char *model_dir;      /* absolute folder that holds it (resolved); NULL when it must be fetched first */
-	char *dataset;        /* as written when it is a name (demo, e2e), else NULL */
-	bool dataset_missing; /* a known dataset that is not in the cache: fetch it, then load the spec again */
-	char *train;          /* absolute, or NULL */
+	char *folder; /* the sweep file's own, absolute: what its paths are relative to */
+	char *text;   /* the file's bytes as read, then `# --set key=value` lines; kept in the database */
+	char *model;  /* as written: demo, a hub id, or a folder; never NULL */
+	struct spec_at model_at;
+	char *dataset; /* when it is a name (demo, e2e), else NULL */
+	struct spec_file train;
 	struct spec_split *splits;
 	size_t n_splits;
 	char *prompt, *target; /* templates, defaults filled in */

@@ -1,122 +1,39 @@
-/* spec_data.c - what a sweep file says of model, data and templates, resolved to absolute paths.
+/* spec_data.c - what a sweep file says of model, data and templates.
  *
- * Part of spec.c's step. Every file that is named is opened once here, so that a wrong path is reported at its line and
- * not an hour later; what the files hold is the runner's business (the check job). Paths are relative to the sweep
- * file's folder, because a sweep file is moved together with its data; a model folder is also looked for from where the
- * person stands. What is not on this machine yet stays unresolved (model_dir NULL, dataset_missing): `sweep run` may
- * fetch it. */
-#include <errno.h>
-#include <fcntl.h>
+ * Part of spec.c's step. Paths stay as they are written, with their places in the file: whether they are there is the
+ * question of sources.c. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/fs.h"
 #include "base/job.h"
 #include "base/mem.h"
-#include "base/paths.h"
-#include "hub/hub.h"
 #include "spec_parts.h"
 
 #define SPLITS_MAX 64
 
-/* An absolute path with "a/../" and "./" taken out by name alone, for messages and keys of job files that people read.
- */
-static char *tidy(char *path)
+static struct spec_at place_of(const struct yaml_node *node)
 {
-	char *out = mem_alloc(strlen(path) + 2);
-	size_t n = 0;
-	for (const char *p = path; *p;) {
-		size_t slashes = strspn(p, "/"), length = strcspn(p + slashes, "/");
-		const char *part = p + slashes;
-		if (length == 2 && memcmp(part, "..", 2) == 0) {
-			while (n > 0 && out[--n] != '/')
-				;
-		} else if (length && !(length == 1 && *part == '.')) {
-			out[n++] = '/';
-			memcpy(out + n, part, length);
-			n += length;
-		}
-		p = part + length;
-	}
-	if (n == 0)
-		out[n++] = '/';
-	out[n] = '\0';
-	/* a link on the way makes the two differ: then the path stays as it was */
-	struct stat a, b;
-	if (stat(path, &a) == 0 && (stat(out, &b) < 0 || a.st_ino != b.st_ino || a.st_dev != b.st_dev)) {
-		free(out);
-		return path;
-	}
-	free(path);
-	return out;
+	return (struct spec_at){mem_strdup(node->file), node->line, node->column};
 }
 
-static int read_file(const struct yaml_node *node, const char *what, const char *folder, char **path, struct err *err)
+static int read_file(const struct yaml_node *node, const char *what, struct spec_file *file, struct err *err)
 {
-	char *text = NULL;
-	if (spec_text(node, what, false, &text, err) < 0)
+	if (spec_text(node, what, false, &file->path, err) < 0)
 		return -1;
-	free(*path);
-	*path = tidy(fs_join(folder, text));
-	int fd = open(*path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result = 0;
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		result = yaml_err(node, err, "%s: cannot open %s: %s", what, *path, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		result = yaml_err(node, err, "%s: %s is not a plain file", what, *path);
-	if (fd >= 0)
-		close(fd);
-	free(text);
-	return result;
+	file->at = place_of(node);
+	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ model */
-
-/* 1: *dir is a model folder; 0: no such folder; -1: a folder, but no model. */
-static int try_folder(const struct yaml_node *node, char *dir, char **found, struct err *err)
-{
-	int result = 0;
-	if (fs_is_dir(dir)) {
-		dir = tidy(dir);
-		char *config = fs_join(dir, "config.json");
-		result = fs_exists(config) ? 1
-					   : yaml_err(node, err,
-						      "model: %s has no config.json; expected a folder in "
-						      "Hugging Face format",
-						      dir);
-		free(config);
-	}
-	if (result == 1)
-		*found = dir;
-	else
-		free(dir);
-	return result;
-}
-
-int spec_data_model(struct spec *spec, const struct yaml_node *node, const char *folder, struct err *err)
+int spec_data_model(struct spec *spec, const struct yaml_node *node, struct err *err)
 {
 	if (!node) {
 		spec->model = mem_strdup("demo");
 		spec_notice(spec, "no `model:` in the file: the bundled demo model is used");
-	} else if (spec_text(node, "model", false, &spec->model, err) < 0) {
+		return 0;
+	}
+	if (spec_text(node, "model", false, &spec->model, err) < 0)
 		return -1;
-	}
-	if (strcmp(spec->model, "demo") == 0) {
-		spec->model_dir = paths_bundled("runner/demo", err);
-		return spec->model_dir ? 0 : -1;
-	}
-	int here = try_folder(node, fs_join(folder, spec->model), &spec->model_dir, err);
-	if (here == 0)
-		here = try_folder(node, fs_absolute(spec->model), &spec->model_dir, err);
-	if (here)
-		return here < 0 ? -1 : 0;
-	if (!hub_is_id(spec->model))
-		return yaml_err(node, err, "model: `%s` is no folder, and not the name of a model on the Hub",
-				spec->model);
-	struct err missing = {0}; /* not an error yet: `sweep run` may fetch it */
-	spec->model_dir = hub_find(spec->model, NULL, &missing);
+	spec->model_at = place_of(node);
 	return 0;
 }
 
@@ -140,8 +57,8 @@ static struct spec_split *add_split(struct spec *spec, const char *name)
 	return split;
 }
 
-static int read_split(struct spec *spec, const struct yaml_node *key, const struct yaml_node *node, const char *folder,
-		      struct err *err)
+/* A split of files: `dev: FILE` or {input, references, limit}. */
+static int read_split(struct spec *spec, const struct yaml_node *key, const struct yaml_node *node, struct err *err)
 {
 	static const char *const keys[] = {"input", "references", "limit"};
 	char room[80];
@@ -154,16 +71,16 @@ static int read_split(struct spec *spec, const struct yaml_node *key, const stru
 	char *what = mem_printf("dataset.eval.%s", key->text), *input = mem_printf("%s.input", what),
 	     *references = mem_printf("%s.references", what), *limit = mem_printf("%s.limit", what);
 	int result = -1;
-	if (node->kind == YAML_SCALAR) { /* dev: FILE */
-		result = read_file(node, what, folder, &split->input, err);
+	if (node->kind == YAML_SCALAR) {
+		result = read_file(node, what, &split->input, err);
 	} else if (spec_keys(node, keys, sizeof keys / sizeof *keys, what, err) == 0) {
 		const struct yaml_node *in = yaml_get(node, "input"), *refs = yaml_get(node, "references"),
 				       *first = yaml_get(node, "limit");
+		split->scored = refs && !yaml_is_null(refs);
 		if (!in)
 			yaml_err(key, err, "%s is missing: the file with a table on each line", input);
-		else if (read_file(in, input, folder, &split->input, err) == 0 &&
-			 (!refs || yaml_is_null(refs) ||
-			  read_file(refs, references, folder, &split->references, err) == 0) &&
+		else if (read_file(in, input, &split->input, err) == 0 &&
+			 (!split->scored || read_file(refs, references, &split->references, err) == 0) &&
 			 (!first || spec_int(first, limit, 0, INT32_MAX, &split->limit, err) == 0))
 			result = 0;
 	}
@@ -174,30 +91,54 @@ static int read_split(struct spec *spec, const struct yaml_node *key, const stru
 	return result;
 }
 
-static void bundled_split(struct spec *spec, const char *name, const char *folder)
+static int check_eval(const struct yaml_node *eval, const struct yaml_node *dataset, const char *example,
+		      struct err *err)
 {
-	struct spec_split *split = add_split(spec, name);
-	split->input = mem_printf("%s/%s.txt", folder, name);
-	split->references = mem_printf("%s/%s.out", folder, name);
+	char room[80];
+	if (!eval || eval->kind != YAML_MAP || eval->n == 0)
+		return yaml_err(eval ? eval : dataset, err, "dataset.eval: expected a map of splits, such as %s%s%s",
+				example, eval ? ", found " : "", eval ? yaml_found(eval, room) : "");
+	if (eval->n > SPLITS_MAX)
+		return yaml_err(eval, err, "dataset.eval: %zu splits; at most %d", eval->n, SPLITS_MAX);
+	return 0;
 }
 
-static int named_dataset(struct spec *spec, const struct yaml_node *node, struct err *err)
+/* A split of a dataset that has a name: nothing, or {limit}. */
+static int read_named_split(struct spec *spec, const struct yaml_node *key, const struct yaml_node *node,
+			    struct err *err)
 {
-	static const char *const known[] = {"demo", "e2e"};
-	char *folder = NULL;
-	if (strcmp(spec->dataset, "demo") == 0) {
-		folder = paths_bundled("sweeps/data", err);
-		if (!folder)
-			return -1;
-		spec->train = fs_join(folder, "train.txt");
-	} else if (hub_is_dataset(spec->dataset)) {
-		struct err missing = {0};
-		folder = hub_find_dataset(spec->dataset, &missing);
-		spec->dataset_missing = !folder;
-		if (!folder)
-			folder = mem_strdup("."); /* never opened: plan_build refuses a missing dataset */
-		spec->train = fs_join(folder, "train.txt.gz");
-	} else {
+	static const char *const keys[] = {"limit"};
+	static const char *const known[] = SPEC_NAMED_SPLITS;
+	char room[80];
+	bool is_known = false;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		is_known = is_known || strcmp(key->text, known[i]) == 0;
+	if (!is_known)
+		return yaml_err(key, err, "dataset.eval: the dataset `%s` has the splits dev and small, found %s",
+				spec->dataset, yaml_found(key, room));
+	struct spec_split *split = add_split(spec, key->text);
+	split->scored = true;
+	if (yaml_is_null(node))
+		return 0;
+	char *what = mem_printf("dataset.eval.%s", key->text), *limit = mem_printf("%s.limit", what);
+	const struct yaml_node *first = yaml_get(node, "limit");
+	int result = spec_keys(node, keys, sizeof keys / sizeof *keys, what, err);
+	if (result == 0 && first)
+		result = spec_int(first, limit, 0, INT32_MAX, &split->limit, err);
+	free(what);
+	free(limit);
+	return result;
+}
+
+/* node: the name itself. eval: which of its splits, and how much of them; NULL: all. */
+static int named_dataset(struct spec *spec, const struct yaml_node *node, const struct yaml_node *eval, struct err *err)
+{
+	static const char *const known[] = SPEC_NAMED_DATASETS;
+	static const char *const splits[] = SPEC_NAMED_SPLITS;
+	bool is_known = false;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		is_known = is_known || strcmp(spec->dataset, known[i]) == 0;
+	if (!is_known) {
 		const char *near = err_nearest(spec->dataset, known, sizeof known / sizeof *known);
 		return yaml_err(node, err, "dataset: unknown name `%s`; %s%s%s", spec->dataset,
 				near ? "did you mean `"
@@ -205,37 +146,44 @@ static int named_dataset(struct spec *spec, const struct yaml_node *node, struct
 				       "FILE, references: FILE}}}",
 				near ? near : "", near ? "`?" : "");
 	}
-	bundled_split(spec, "dev", folder);
-	bundled_split(spec, "small", folder);
-	free(folder);
+	for (size_t i = 0; !eval && i < sizeof splits / sizeof *splits; i++)
+		add_split(spec, splits[i])->scored = true;
+	if (eval && check_eval(eval, eval, "{dev: {limit: 100}}", err) < 0)
+		return -1;
+	for (size_t i = 0; eval && i < eval->n; i++)
+		if (read_named_split(spec, eval->pairs[i].key, eval->pairs[i].value, err) < 0)
+			return -1;
 	return 0;
 }
 
-int spec_data_dataset(struct spec *spec, const struct yaml_node *node, const char *folder, struct err *err)
+int spec_data_dataset(struct spec *spec, const struct yaml_node *node, struct err *err)
 {
-	static const char *const keys[] = {"train", "eval"};
-	char room[80];
+	static const char *const keys[] = {"name", "train", "eval"};
 	if (!node) {
 		spec->dataset = mem_strdup("demo");
 		spec_notice(spec, "no `dataset:` in the file: the bundled demo tables are used");
-		return named_dataset(spec, node, err);
+		return named_dataset(spec, node, NULL, err);
 	}
 	if (node->kind == YAML_SCALAR)
-		return spec_text(node, "dataset", false, &spec->dataset, err) < 0 ? -1 : named_dataset(spec, node, err);
+		return spec_text(node, "dataset", false, &spec->dataset, err) < 0
+			       ? -1
+			       : named_dataset(spec, node, NULL, err);
 	if (spec_keys(node, keys, sizeof keys / sizeof *keys, "dataset", err) < 0)
 		return -1;
-	const struct yaml_node *train = yaml_get(node, "train"), *eval = yaml_get(node, "eval");
-	if (train && !yaml_is_null(train) && read_file(train, "dataset.train", folder, &spec->train, err) < 0)
+	const struct yaml_node *name = yaml_get(node, "name"), *train = yaml_get(node, "train"),
+			       *eval = yaml_get(node, "eval");
+	if (name && train)
+		return yaml_err(train, err, "dataset: give the `name` of a dataset or files of your own, not both");
+	if (name)
+		return spec_text(name, "dataset.name", false, &spec->dataset, err) < 0
+			       ? -1
+			       : named_dataset(spec, name, eval, err);
+	if (train && !yaml_is_null(train) && read_file(train, "dataset.train", &spec->train, err) < 0)
 		return -1;
-	if (!eval || eval->kind != YAML_MAP || eval->n == 0)
-		return yaml_err(
-			eval ? eval : node, err,
-			"dataset.eval: expected a map of splits, such as {dev: {input: FILE, references: FILE}}%s%s",
-			eval ? ", found " : "", eval ? yaml_found(eval, room) : "");
-	if (eval->n > SPLITS_MAX)
-		return yaml_err(eval, err, "dataset.eval: %zu splits; at most %d", eval->n, SPLITS_MAX);
+	if (check_eval(eval, node, "{dev: {input: FILE, references: FILE}}", err) < 0)
+		return -1;
 	for (size_t i = 0; i < eval->n; i++)
-		if (read_split(spec, eval->pairs[i].key, eval->pairs[i].value, folder, err) < 0)
+		if (read_split(spec, eval->pairs[i].key, eval->pairs[i].value, err) < 0)
 			return -1;
 	return 0;
 }

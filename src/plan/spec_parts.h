@@ -29,9 +29,9 @@ int spec_params_read(struct spec *spec, const struct yaml_node *node, struct err
 int spec_params_override(struct yaml_node *parameters, int id, struct yaml_node *key, struct yaml_node *value,
 			 struct err *err);
 
-/* spec_data.c: nodes may be NULL (not in the file): the bundled parts. folder: the sweep file's own. */
-int spec_data_model(struct spec *spec, const struct yaml_node *node, const char *folder, struct err *err);
-int spec_data_dataset(struct spec *spec, const struct yaml_node *node, const char *folder, struct err *err);
+/* spec_data.c: nodes may be NULL (not in the file): the bundled parts. */
+int spec_data_model(struct spec *spec, const struct yaml_node *node, struct err *err);
+int spec_data_dataset(struct spec *spec, const struct yaml_node *node, struct err *err);
 int spec_data_templates(struct spec *spec, const struct yaml_node *prompt, const struct yaml_node *target,
 			struct err *err);
 

@@ -79,7 +79,7 @@ static int add_references(struct store *s, int64_t dataset, const struct buf *te
 	return result;
 }
 
-int store_dataset(struct store *s, const struct spec_split *split, int64_t *id, struct err *err)
+int store_dataset(struct store *s, const struct job_split *split, int64_t *id, struct err *err)
 {
 	struct buf input = BUF_INIT, references = BUF_INIT, identity = BUF_INIT;
 	char hex[HASH_HEX];

@@ -76,7 +76,7 @@ void store_quote(const char *name, struct buf *out);      /* as an SQL identifie
 void store_quote_text(const char *text, struct buf *out); /* as an SQL text literal */
 
 /* store_data.c: the id of the rows for a split's inputs and references, read from its files when they are new */
-int store_dataset(struct store *s, const struct spec_split *split, int64_t *id, struct err *err);
+int store_dataset(struct store *s, const struct job_split *split, int64_t *id, struct err *err);
 
 /* store_artifact.c: true when dir holds a complete artifact of this key (its artifact.json says so) */
 bool store_artifact_complete(const char *key, enum job_kind kind, const char *dir);

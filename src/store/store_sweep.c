@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "plan/sources.h"
 
 static void add_field(struct buf *b, const char *text)
 {
@@ -22,21 +23,22 @@ static void add_field(struct buf *b, const char *text)
 	buf_addc(b, text ? '\1' : '\2');
 }
 
-static int put_setup(struct store *s, const struct spec *spec, int64_t *id, struct err *err)
+static int put_setup(struct store *s, const struct spec *spec, const struct sources *sources, int64_t *id,
+		     struct err *err)
 {
 	char digest[HASH_HEX] = "", key[HASH_HEX];
-	if (spec->model_dir) {
-		char *weights = fs_join(spec->model_dir, "model.safetensors");
+	if (sources->model) {
+		char *weights = fs_join(sources->model, "model.safetensors");
 		if (!store_digest_get(s, weights, digest))
 			digest[0] = '\0';
 		free(weights);
 	}
 	struct buf all = BUF_INIT;
 	add_field(&all, spec->model);
-	add_field(&all, spec->model_dir);
+	add_field(&all, sources->model);
 	add_field(&all, digest);
 	add_field(&all, spec->dataset);
-	add_field(&all, spec->train);
+	add_field(&all, sources->train);
 	add_field(&all, spec->prompt);
 	add_field(&all, spec->target);
 	hash_bytes(all.data, all.size, key);
@@ -47,8 +49,8 @@ static int put_setup(struct store *s, const struct spec *spec, int64_t *id, stru
 			s, err, id,
 			"INSERT INTO setups(key, model, model_dir, model_digest, dataset, train, prompt, target) "
 			"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
-			"tttttttt", key, spec->model, spec->model_dir, digest[0] ? digest : NULL, spec->dataset,
-			spec->train, spec->prompt, spec->target);
+			"tttttttt", key, spec->model, sources->model, digest[0] ? digest : NULL, spec->dataset,
+			sources->train, spec->prompt, spec->target);
 	return got < 0 ? -1 : 0;
 }
 
@@ -81,12 +83,12 @@ static int put_sweep(struct store *s, const struct spec *spec, int64_t setup, in
 }
 
 /* datasets[i] gets the row of split i, or 0 when its files cannot be read (nobody needs them yet). */
-static int put_splits(struct store *s, const struct spec *spec, int64_t sweep, int64_t *datasets, struct err *err)
+static int put_splits(struct store *s, const struct plan *plan, int64_t sweep, int64_t *datasets, struct err *err)
 {
 	if (store_do(s, err, "DELETE FROM splits WHERE sweep_id = ?1", "i", sweep) < 0)
 		return -1;
-	for (size_t i = 0; i < spec->n_splits; i++) {
-		const struct spec_split *split = &spec->splits[i];
+	for (size_t i = 0; i < plan->n_splits; i++) {
+		const struct job_split *split = &plan->sources->splits[i];
 		struct err unreadable = {0};
 		if (store_begin(s, STORE_NOW, err) < 0)
 			return -1;
@@ -375,8 +377,8 @@ int store_begin_sweep(struct store *s, const struct spec *spec, const struct pla
 	int result = store_begin(s, STORE_NOW, err);
 	if (result < 0)
 		goto out;
-	if (put_setup(s, spec, &setup, err) < 0 || put_sweep(s, spec, setup, sweep_id, err) < 0 ||
-	    put_splits(s, spec, *sweep_id, datasets, err) < 0 || put_expected(s, spec, *sweep_id, err) < 0 ||
+	if (put_setup(s, spec, plan->sources, &setup, err) < 0 || put_sweep(s, spec, setup, sweep_id, err) < 0 ||
+	    put_splits(s, plan, *sweep_id, datasets, err) < 0 || put_expected(s, spec, *sweep_id, err) < 0 ||
 	    put_jobs(s, plan, *sweep_id, jobs, err) < 0 ||
 	    put_artifacts(s, spec, plan, setup, datasets, jobs, artifacts, err) < 0 ||
 	    put_runs(s, plan, *sweep_id, setup, artifacts, err) < 0 || put_varying(s, *sweep_id, err) < 0)

@@ -10,7 +10,7 @@ complain() { echo "$1"; bad=1; }
 arrows='
 src/base          |
 src/term          | base
-src/plan          | base hub
+src/plan          | base
 src/store         | base plan
 src/run           | base plan store term
 src/report        | base plan store term

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "plan/plan.h"
+#include "plan/sources.h"
 #include "plan/spec.h"
 #include "store/store.h"
 
@@ -32,7 +33,9 @@ struct fixture {
 	char *dir, *artifacts_dir;
 	struct spec spec;
 	struct plan plan;
-	struct spec_split splits[2];
+	struct spec_split spec_splits[2];
+	struct sources sources;
+	struct job_split splits[2]; /* of the sources; the spec's have the same names */
 	struct spec_expected expected[1];
 	size_t n_inputs; /* hypotheses written for each artifact */
 };
@@ -158,18 +161,22 @@ static inline void fixture_init(struct fixture *f, const char *dir, const char *
 	f->spec.name = mem_strdup(name);
 	f->spec.text = mem_printf("name: %s\n", name);
 	f->spec.model = mem_strdup("demo");
-	f->spec.model_dir = mem_strdup("/models/demo");
-	f->spec.train = mem_strdup("/data/train.txt");
+	f->sources.model = mem_strdup("/models/demo");
+	f->sources.train = mem_strdup("/data/train.txt");
 	f->spec.prompt = mem_strdup(JOB_DEFAULT_PROMPT);
 	f->spec.target = mem_strdup(JOB_DEFAULT_TARGET);
 	f->spec.metric = mem_strdup("dev_bleu");
 	f->spec.maximize = true;
-	f->splits[0] = (struct spec_split){
+	f->splits[0] = (struct job_split){
 		.name = mem_strdup("dev"), .input = fs_join(dir, "dev.txt"), .references = fs_join(dir, "dev.out")};
-	f->splits[1] = (struct spec_split){.name = mem_strdup("small"),
-					   .input = fs_join(dir, "small.txt"),
-					   .references = fs_join(dir, "small.out")};
-	f->spec.splits = f->splits;
+	f->splits[1] = (struct job_split){.name = mem_strdup("small"),
+					  .input = fs_join(dir, "small.txt"),
+					  .references = fs_join(dir, "small.out")};
+	for (size_t i = 0; i < 2; i++)
+		f->spec_splits[i] = (struct spec_split){.name = f->splits[i].name, .scored = true};
+	f->sources.splits = f->splits;
+	f->plan.sources = &f->sources;
+	f->spec.splits = f->spec_splits;
 	f->spec.n_splits = 2;
 	f->expected[0] = (struct spec_expected){
 		.label = mem_strdup("base model"), .metric = mem_strdup("dev_bleu"), .value = 12.5};
@@ -203,8 +210,8 @@ static inline void fixture_release(struct fixture *f)
 	free(f->spec.name);
 	free(f->spec.text);
 	free(f->spec.model);
-	free(f->spec.model_dir);
-	free(f->spec.train);
+	free(f->sources.model);
+	free(f->sources.train);
 	free(f->spec.prompt);
 	free(f->spec.target);
 	free(f->spec.metric);

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "plan/plan.h"
 #include "plan/points.h"
+#include "plan/sources.h"
 #include "plan/spec.h"
 #include "plan_print.h"
 
@@ -52,6 +53,7 @@ static void write_text(const char *name, const char *text)
 
 struct made {
 	struct spec spec;
+	struct sources sources;
 	struct points points;
 	struct plan plan;
 	struct err err;
@@ -60,6 +62,21 @@ struct made {
 #define HEAD                                                                                                           \
 	"model: model\ndataset: {train: train.txt, eval: {dev: {input: dev.txt, references: dev.out}, small: "         \
 	"small.txt}}\n"
+
+static bool any_model(const char *name)
+{
+	(void)name;
+	return true;
+}
+
+static char *not_there(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+/* Of a name on the Hub, for sources_find: everything could be there, nothing is. */
+static const struct sources_lookup nothing_cached = {any_model, not_there, not_there};
 
 static int workers; /* of the plans to come; 0: every search has a job of its own */
 
@@ -74,16 +91,19 @@ static int try_plan(struct made *m, const char *text, struct existing *e)
 		options.have = have;
 		options.digest = digest;
 	}
-	if (spec_load(&m->spec, path, NULL, 0, &m->err) < 0 || points_make(&m->points, &m->spec, &m->err) < 0)
+	if (spec_load(&m->spec, path, NULL, 0, &m->err) < 0 ||
+	    sources_find(&m->sources, &m->spec, &nothing_cached, &m->err) < 0 ||
+	    points_make(&m->points, &m->spec, &m->err) < 0)
 		fail_msg("%s", m->err.text);
 	free(path);
-	return plan_build(&m->plan, &m->spec, &m->points, &options, &m->err);
+	return plan_build(&m->plan, &m->spec, &m->sources, &m->points, &options, &m->err);
 }
 
 static void release(struct made *m)
 {
 	plan_release(&m->plan);
 	points_release(&m->points);
+	sources_release(&m->sources);
 	spec_release(&m->spec);
 }
 

@@ -16,6 +16,7 @@
 #include "base/job.h"
 #include "base/mem.h"
 #include "plan/points.h"
+#include "plan/sources.h"
 #include "plan/spec.h"
 
 static char folder[] = "/tmp/test_spec.XXXXXX";
@@ -28,6 +29,29 @@ static void write_text(const char *name, const char *text)
 	free(path);
 }
 
+/* A cache that could have any model but a path, and has the dataset in data/cached, once there is such a folder. */
+static bool is_model(const char *name)
+{
+	return name[0] != '.';
+}
+
+static char *no_model(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+static char *cached_dataset(const char *name)
+{
+	char *dir = mem_printf("%s/cached/%s", folder, name);
+	if (fs_is_dir(dir))
+		return dir;
+	free(dir);
+	return NULL;
+}
+
+static const struct sources_lookup cache = {is_model, no_model, cached_dataset};
+
 static int load_with(struct spec *spec, const char *text, const char *const *sets, size_t n, struct err *err)
 {
 	write_text("s.yaml", text);
@@ -35,6 +59,13 @@ static int load_with(struct spec *spec, const char *text, const char *const *set
 	int result = spec_load(spec, path, sets, n, err);
 	free(path);
 	return result;
+}
+
+static void find(struct sources *sources, const struct spec *spec)
+{
+	struct err err = {0};
+	if (sources_find(sources, spec, &cache, &err) < 0)
+		fail_msg("not found: %s", err.text);
 }
 
 static void load(struct spec *spec, const char *text)
@@ -48,10 +79,13 @@ static void load(struct spec *spec, const char *text)
 static void refused_with(const char *text, const char *const *sets, size_t n, const char *needle)
 {
 	struct spec spec;
+	struct sources sources;
 	struct err err = {0};
 	if (load_with(&spec, text, sets, n, &err) == 0) {
+		int found = sources_find(&sources, &spec, &cache, &err);
 		spec_release(&spec);
-		fail_msg("accepted (expected `%s`):\n%s", needle, text);
+		if (found == 0)
+			fail_msg("accepted (expected `%s`):\n%s", needle, text);
 	}
 	if (!strstr(err.text, needle) || strchr(err.text, '\n'))
 		fail_msg("expected `%s`, got: %s\n%s", needle, err.text, text);
@@ -98,11 +132,14 @@ static void test_design_example(void **state)
 		    "  temperature: [0.2, 1.0]\n  do_sample: true\n  lr: 1e-4\n  seed: 42\n");
 	assert_string_equal(spec.name, "beam_grid");
 	assert_string_equal(spec.model, "demo");
-	assert_true(fs_is_dir(spec.model_dir));
 	assert_int_equal(spec.n_splits, 2);
 	assert_string_equal(spec.splits[0].name, "dev");
 	assert_string_equal(spec.splits[1].name, "small");
-	assert_true(fs_exists(spec.train) && fs_exists(spec.splits[0].references));
+	struct sources sources;
+	find(&sources, &spec);
+	assert_true(fs_is_dir(sources.model) && fs_exists(sources.train));
+	assert_true(fs_exists(sources.splits[0].references) && fs_exists(sources.splits[1].input));
+	sources_release(&sources);
 	assert_string_equal(spec.prompt, JOB_DEFAULT_PROMPT);
 	assert_string_equal(spec.metric, "dev_bleu");
 	assert_true(spec.maximize);
@@ -209,19 +246,29 @@ static void test_paths(void **state)
 	     "dataset: {train: data/t.txt, eval: {dev: {input: ./data/../data/in.txt, references: data/refs.txt, "
 	     "limit: 3}, plain: data/in.txt}}\n"
 	     "prompt: 'Say: {table} {other braces} {} {eos} '\ntarget: '{text}'\nparameters: {num_beams: 5}\n");
-	assert_string_equal(spec.model_dir, model);
+	assert_string_equal(spec.train.path, "data/t.txt"); /* as written, and where */
+	assert_int_equal(spec.train.at.line, 2);
+	assert_int_equal(spec.train.at.column, 18);
+	struct sources sources;
+	find(&sources, &spec);
+	assert_string_equal(sources.model, model);
 	char *in = fs_join(folder, "data/in.txt");
-	assert_string_equal(spec.splits[0].input, in);
+	assert_string_equal(sources.splits[0].input, in);
 	free(in);
-	assert_int_equal(spec.splits[0].limit, 3);
-	assert_null(spec.splits[1].references);
+	assert_int_equal(sources.splits[0].limit, 3);
+	assert_true(spec.splits[0].scored && !spec.splits[1].scored);
+	assert_null(sources.splits[1].references);
+	sources_release(&sources);
 	assert_string_equal(spec.metric, "dev_bleu");
 	assert_null(spec.dataset);
 	spec_release(&spec);
 	load(&spec, "dataset: {eval: {alpha: data/in.txt, beta: {input: data/in.txt, references: data/refs.txt}}}\n"
 		    "parameters: {num_virtual_tokens: 0}\n");
 	assert_string_equal(spec.metric, "beta_bleu"); /* the first with references */
-	assert_null(spec.train);
+	assert_null(spec.train.path);
+	find(&sources, &spec);
+	assert_null(sources.train);
+	sources_release(&sources);
 	spec_release(&spec);
 	load(&spec, "dataset: {eval: {alpha: data/in.txt}}\nparameters: {num_virtual_tokens: 0}\n");
 	assert_string_equal(spec.metric, "alpha_bleu");
@@ -229,6 +276,9 @@ static void test_paths(void **state)
 	spec_release(&spec);
 	load(&spec, "model: distilgpt2\nparameters: {num_beams: 5}\n"); /* a hub id: fetched later */
 	assert_string_equal(spec.model, "distilgpt2");
+	find(&sources, &spec);
+	assert_null(sources.model);
+	sources_release(&sources);
 	spec_release(&spec);
 	refused("model: models/none\nparameters: {num_beams: 5}\n", "s.yaml:1:8: model: ");
 	refused("model: models/none\nparameters: {num_beams: 5}\n", "has no config.json");
@@ -236,10 +286,12 @@ static void test_paths(void **state)
 	refused("model: [a]\n", "1:8: model: expected a text, found a list");
 	refused("dataset: demos\nparameters: {}\n", "did you mean `demo`?");
 	refused("dataset: wikipedia\nparameters: {}\n", "expected demo, e2e, or a map");
-	refused("dataset: {train: data/absent.txt, eval: {dev: data/in.txt}}\n",
+	refused("dataset: {train: data/absent.txt, eval: {dev: data/in.txt}}\nparameters: {num_beams: 5}\n",
 		"s.yaml:1:18: dataset.train: cannot open");
-	refused("dataset: {train: data, eval: {dev: data/in.txt}}\n", "is not a plain file");
-	refused("dataset: {eval: {dev: {input: data/absent}}}\n", "1:31: dataset.eval.dev.input: cannot open");
+	refused("dataset: {train: data, eval: {dev: data/in.txt}}\nparameters: {num_beams: 5}\n",
+		"is not a plain file");
+	refused("dataset: {eval: {dev: {input: data/absent}}}\nparameters: {num_beams: 5}\n",
+		"1:31: dataset.eval.dev.input: cannot open");
 	refused("dataset: {eval: {dev: {references: data/refs.txt}}}\n", "dataset.eval.dev.input is missing");
 	refused("dataset: {eval: {dev: {input: data/in.txt, reference: x}}}\n", "did you mean `references`?");
 	refused("dataset: {eval: {dev: {input: data/in.txt, limit: -1}}}\n",
@@ -256,6 +308,66 @@ static void test_paths(void **state)
 	free(model);
 	free(sub);
 	free(none);
+}
+
+/* A dataset that has a name: looked for in the cache, again after it was fetched, without reading the file twice. */
+static void test_named_dataset(void **state)
+{
+	(void)state;
+	struct spec spec;
+	struct sources sources;
+	struct err err = {0};
+	load(&spec, "dataset: e2e\nparameters: {num_beams: 5}\n");
+	assert_string_equal(spec.dataset, "e2e");
+	assert_int_equal(spec.n_splits, 2);
+	find(&sources, &spec);
+	assert_true(sources.dataset_missing);
+	assert_null(sources.train);
+	sources_release(&sources);
+	char *dir = fs_join(folder, "cached/e2e"), *train = fs_join(dir, "train.txt.gz"),
+	     *dev = fs_join(dir, "dev.txt"), *small = fs_join(dir, "small.out");
+	assert_int_equal(fs_make_dirs(dir, &err), 0);
+	find(&sources, &spec);
+	assert_false(sources.dataset_missing);
+	assert_string_equal(sources.train, train);
+	assert_string_equal(sources.splits[0].input, dev);
+	assert_string_equal(sources.splits[1].references, small);
+	sources_release(&sources);
+	spec_release(&spec);
+	/* some of its splits, and not all of them */
+	load(&spec, "dataset: {name: e2e, eval: {small: , dev: {limit: 100}}}\nparameters: {num_beams: 5}\n");
+	assert_string_equal(spec.metric, "dev_bleu");
+	find(&sources, &spec);
+	assert_string_equal(sources.train, train);
+	assert_string_equal(sources.splits[0].references, small);
+	assert_int_equal(sources.splits[0].limit, 0);
+	assert_string_equal(sources.splits[1].input, dev);
+	assert_int_equal(sources.splits[1].limit, 100);
+	sources_release(&sources);
+	spec_release(&spec);
+	load(&spec, "dataset: {name: e2e, eval: {small: }}\nparameters: {num_beams: 5}\n");
+	assert_int_equal(spec.n_splits, 1);
+	assert_string_equal(spec.metric, "small_bleu");
+	spec_release(&spec);
+	load(&spec, "dataset: {name: demo}\nparameters: {num_beams: 5}\n");
+	assert_int_equal(spec.n_splits, 2);
+	spec_release(&spec);
+	refused("dataset: {name: e3e}\n", "dataset: unknown name `e3e`; did you mean `e2e`?");
+	refused("dataset: {name: [e2e]}\n", "dataset.name: expected a text");
+	refused("dataset: {name: e2e, train: t.txt}\n",
+		"1:29: dataset: give the `name` of a dataset or files of your own");
+	refused("dataset: {name: e2e, eval: {}}\n",
+		"dataset.eval: expected a map of splits, such as {dev: {limit: 100}}");
+	refused("dataset: {name: e2e, eval: {test: }}\n",
+		"1:29: dataset.eval: the dataset `e2e` has the splits dev and small");
+	refused("dataset: {name: e2e, eval: {dev: 100}}\n", "dataset.eval.dev: expected a map");
+	refused("dataset: {name: e2e, eval: {dev: {input: x}}}\n", "unknown key `input` in dataset.eval.dev");
+	refused("dataset: {name: e2e, eval: {dev: {limit: many}}}\n",
+		"dataset.eval.dev.limit: expected a whole number");
+	free(dir);
+	free(train);
+	free(dev);
+	free(small);
 }
 
 static void test_top_level(void **state)
@@ -454,9 +566,7 @@ static void test_files(void **state)
 	static const char *const files[] = {"sweeps/beam_grid.yaml", "sweeps/e2e_small.yaml", "sweeps/prefixtune.yaml"};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char *path = fs_join(SOURCE_DIR, files[i]);
-		if (i && !fs_exists(SOURCE_DIR "/../shared/e2e/train.txt.gz")) {
-			print_message("SKIPPED %s: ../shared/e2e is not here\n", files[i]);
-		} else if (spec_load(&spec, path, NULL, 0, &err) < 0) {
+		if (spec_load(&spec, path, NULL, 0, &err) < 0) {
 			fail_msg("%s", err.text);
 		} else {
 			struct points points;
@@ -494,15 +604,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_design_example),
-		cmocka_unit_test(test_wandb_file),
-		cmocka_unit_test(test_union_and_expected),
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_top_level),
-		cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_overrides),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_design_example),     cmocka_unit_test(test_wandb_file),
+		cmocka_unit_test(test_union_and_expected), cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_named_dataset),      cmocka_unit_test(test_top_level),
+		cmocka_unit_test(test_parameters),         cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_overrides),          cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

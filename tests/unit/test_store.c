@@ -598,7 +598,7 @@ static void test_view_grows(void **state)
 	fixture_init(&g, scratch, "more", 4);
 	PARAM_F(&g.plan.runs[1].params, length_penalty) = 2;
 	char *before = g.splits[1].name;
-	g.splits[1].name = mem_strdup("te'st");
+	g.spec_splits[1].name = g.splits[1].name = mem_strdup("te'st");
 	for (size_t i = 0; i < g.plan.n_artifacts; i++)
 		if (g.plan.artifacts[i].split == before)
 			g.plan.artifacts[i].split = g.splits[1].name;
