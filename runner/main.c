@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 		return argc == 2 ? 0 : 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like a full disk */
 	double started = clock_seconds();
 	struct err err = {0};
 	if (run(argv[1], &err) < 0) {

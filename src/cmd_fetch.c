@@ -70,7 +70,7 @@ int cmd_fetch(int argc, char **argv, struct err *err)
 				  .ctx = &bar};
 	char *dir;
 	if (fetch(name, dataset || pinned, &how, &dir, err) < 0) {
-		if (!interrupted && err->kind != ERR_SYSTEM)
+		if (!interrupted && err->kind != ERR_SYSTEM && err->kind != ERR_ROOM)
 			return -1;
 		fprintf(stderr, "sweep: %s\n", err->text);
 		return interrupted ? 130 : 1; /* the network, the disk: not the user's mistake */

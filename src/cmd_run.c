@@ -41,7 +41,10 @@ struct run {
 	const char **overrides;
 	size_t n_overrides;
 	int64_t jobs, cores; /* 0: as many as make sense */
-	bool apart;          /* every search gets a job of its own: some that shared one failed */
+	int64_t failures;    /* nothing new is started after so many; 0: always go on */
+	const char *timeout; /* of a job: 90s, 10m, 1.5h */
+	int64_t timeout_ms;
+	bool apart; /* every search gets a job of its own: some that shared one failed */
 	bool dry, explain, quiet;
 	bool live; /* a display can be drawn */
 	struct spec spec;
@@ -320,6 +323,10 @@ static void say_end(const struct run *r)
 	if (r->plan.n_jobs && done > 1 && !r->quiet)
 		say_leaderboard(r);
 	fflush(stdout);
+	if (r->result.enough)
+		fprintf(stderr, "stopped after %zu failed job%s (--keep-going %lld): %zu job%s left\n",
+			r->result.failed, r->result.failed == 1 ? "" : "s", (long long)r->failures, r->result.stopped,
+			r->result.stopped == 1 ? " is" : "s are");
 	if (r->result.interrupted && done < all) {
 		fprintf(stderr, "interrupted; the same command goes on from here: sweep run %s%s%s", r->file,
 			plain_db ? "" : " --db ", plain_db ? "" : r->db);
@@ -330,6 +337,15 @@ static void say_end(const struct run *r)
 		fprintf(stderr, "look further: sweep report%s%s, or sqlite3 %s 'SELECT * FROM leaderboard LIMIT 5'\n",
 			plain_db ? "" : " --db ", plain_db ? "" : r->db, r->db);
 	}
+}
+
+/* The sweep cannot go on: one sentence, and what to do. */
+static void say_halted(struct run *r, const struct err *err)
+{
+	bool changed = err->kind == ERR_CHANGED;
+	fprintf(stderr, "sweep: %s; finished work is kept, and the same command %s\n", err->text,
+		changed ? "does with the file as it is now what is to be done" : "goes on from here");
+	r->status = changed ? 1 : 2;
 }
 
 /* ---- the work ---- */
@@ -364,20 +380,26 @@ static int work(struct run *r, struct err *err)
 	record.progress = progress_new(&options);
 	record_init(&record, (int)r->jobs);
 	struct sched_options sched = {
-		.jobs = (int)r->jobs, .cores = (int)r->cores, .listener = &record_listener, .ctx = &record};
+		.jobs = (int)r->jobs,
+		.cores = (int)r->cores,
+		.failures = (size_t)r->failures,
+		.timeout_ms = r->timeout_ms,
+		.listener = &record_listener,
+		.ctx = &record,
+	};
 	int result = sched_run(&r->plan, r->executor, &sched, &r->result, err);
 	progress_free(record.progress);
-	struct err ignored = {0};
-	if (record_flush(&record, result == 0 ? err : &ignored) < 0)
+	/* Where the sweep was stopped the first reason is told, and what can still be written is. */
+	bool stopped = result < 0 || r->result.interrupted || r->result.enough;
+	struct err ignored = {0}, *why = result < 0 ? &ignored : err;
+	if (record_flush(&record, why) < 0 || store_end_sweep(r->store, r->sweep_id, stopped, why) < 0)
 		result = -1;
-	if (result == 0)
-		result = store_end_sweep(r->store, r->sweep_id, r->result.interrupted, err);
 	say_failures(r, &record);
 	bool together = false;
 	for (size_t i = 0; i < record.n_failures; i++)
 		together |= r->plan.jobs[record.failures[i].job].n_searches > 1;
 	record_release(&record);
-	if (result < 0 || r->apart || !together || r->result.interrupted)
+	if (result < 0 || r->apart || !together || stopped)
 		return result;
 	/* A search must not fail because of another that shared its job: those that are missing are tried alone. */
 	fprintf(stderr, "searches that failed together are tried one by one\n");
@@ -408,17 +430,45 @@ static int start_executor(struct run *r, struct err *err)
 	return r->executor ? 0 : -1;
 }
 
+/* 90, 90s, 1.5m, 2h, 1d */
+static int read_duration(const char *option, const char *text, int64_t *ms, struct err *err)
+{
+	char *end;
+	double number = strtod(text, &end), unit = 1;
+	if (*end == 'm')
+		unit = 60;
+	else if (*end == 'h')
+		unit = 3600;
+	else if (*end == 'd')
+		unit = 86400;
+	bool whole = *end == '\0' || (strchr("smhd", *end) && end[1] == '\0');
+	double result = number * unit * 1000;
+	if (end == text || !whole || !(result >= 1) || result > 1e14)
+		return err_set(err, ERR_USAGE, "run: %s: expected a time such as 90s, 10m or 1.5h, found `%s`", option,
+			       text);
+	*ms = (int64_t)result;
+	return 0;
+}
+
 static int run(struct run *r, struct err *err)
 {
 	r->started_at = clock_ms();
 	signal(SIGPIPE, SIG_IGN); /* who looked on may go; the work goes on */
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is "no room" (EFBIG), and told like it */
+	if (r->timeout && read_duration("--timeout", r->timeout, &r->timeout_ms, err) < 0)
+		return -1;
 	r->live = !r->quiet && isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
 	if (prepare(r, err) < 0)
 		return -1;
 	if (r->dry)
 		return 0;
-	if (r->plan.n_jobs && (start_executor(r, err) < 0 || run_check(r, err) < 0))
+	if (r->plan.n_jobs && start_executor(r, err) < 0)
 		return -1;
+	if (r->plan.n_jobs && run_check(r, err) < 0) {
+		if (!err_stops_sweep(err->kind))
+			return -1;
+		say_halted(r, err);
+	}
 	if (r->status)
 		return 0;
 	tally_init(&r->tally, &r->spec, &r->plan);
@@ -426,9 +476,7 @@ static int run(struct run *r, struct err *err)
 		return -1;
 	int result = r->plan.n_jobs ? work(r, err) : store_end_sweep(r->store, r->sweep_id, false, err);
 	if (result < 0) {
-		fprintf(stderr, "sweep: %s; finished work is kept, and the same command goes on from here\n",
-			err->text);
-		r->status = 2;
+		say_halted(r, err);
 		return 0;
 	}
 	say_end(r);
@@ -454,6 +502,16 @@ int cmd_run(int argc, char **argv, struct err *err)
 		 .min = 1,
 		 .max = 4096,
 		 .help = "cores that all workers together use (all)"},
+		{.name = "keep-going",
+		 .type = CLI_INT,
+		 .number = &r.failures,
+		 .min = 0,
+		 .max = INT32_MAX,
+		 .help = "start nothing new after so many failed jobs (0: go on)"},
+		{.name = "timeout",
+		 .type = CLI_TEXT,
+		 .text = &r.timeout,
+		 .help = "a job that takes longer has failed: 90s, 10m, 1.5h (no limit)"},
 		{.name = "dry-run", .type = CLI_FLAG, .flag = &r.dry, .help = "say what would be done, and do nothing"},
 		{.name = "explain", .type = CLI_FLAG, .flag = &r.explain, .help = "say why each job runs, or does not"},
 		{.name = "quiet", .type = CLI_FLAG, .flag = &r.quiet, .help = "only failures and the result"},

@@ -15,7 +15,7 @@ static int complain(const struct err *err)
 {
 	fflush(stdout);
 	fprintf(stderr, "sweep: %s\n", err->text);
-	return err->kind == ERR_INTERNAL ? 1 : 2;
+	return err->kind == ERR_INTERNAL || err->kind == ERR_CHANGED ? 1 : 2;
 }
 
 static int unknown_command(const char *word)

@@ -11,7 +11,7 @@
  * name). Actions: kill (SIGKILL itself), refuse (bad input), fail (exit 1 with a sentence), mute (exit 1 without one),
  *         forget (exit 0, makes nothing), hang (deaf to SIGTERM), close (closes its events and lives), chatter (garbage
  * and endless lines, then works), late (makes all, then dies), spoil (makes an artifact that nobody can read), full
- * (says that the disk is full), half (makes one artifact, then dies) */
+ * (says that the disk is full), half (makes one artifact, then dies), sleep (does nothing, for ever) */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -216,11 +216,11 @@ static int misbehave(const char *action)
 	if (strcmp(action, "full") == 0) {
 		char text[128];
 		snprintf(text, sizeof text, "cannot write adapter_model.safetensors: %s", strerror(ENOSPC));
-		return complain(ERR_SYSTEM, text);
+		return complain(ERR_ROOM, text);
 	}
 	if (strcmp(action, "hang") == 0)
 		signal(SIGTERM, SIG_IGN);
-	else
+	else if (strcmp(action, "close") == 0)
 		close(1);
 	for (;;)
 		pause();
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 							   .tokens_per_second = 1200});
 		}
 		if (make(&job, i, strcmp(action, "spoil") == 0, &err) < 0)
-			return complain(ERR_SYSTEM, err.text);
+			return complain(err.kind, err.text);
 		if (strcmp(action, "half") == 0)
 			raise(SIGSEGV);
 	}

@@ -38,6 +38,27 @@ int err_at(struct err *err, const char *file, size_t line, size_t column, const 
 	return err_set(err, ERR_INPUT, "%s: %s", file, text);
 }
 
+static enum err_kind kind_of(int number)
+{
+	switch (number) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return ERR_ROOM;
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case EACCES:
+	case ENAMETOOLONG:
+	case ELOOP:
+	case EROFS:
+	case EPERM:
+		return ERR_INPUT;
+	default:
+		return ERR_SYSTEM;
+	}
+}
+
 int err_errno(struct err *err, const char *format, ...)
 {
 	int saved = errno;
@@ -46,11 +67,24 @@ int err_errno(struct err *err, const char *format, ...)
 	va_start(ap, format);
 	err_vformat(text, sizeof text, format, ap);
 	va_end(ap);
-	enum err_kind kind = ERR_SYSTEM;
-	if (saved == ENOENT || saved == ENOTDIR || saved == EISDIR || saved == EACCES || saved == ENAMETOOLONG ||
-	    saved == ELOOP || saved == EROFS || saved == EPERM)
-		kind = ERR_INPUT;
-	return err_set(err, kind, "%s: %s", text, strerror(saved));
+	return err_set(err, kind_of(saved), "%s: %s", text, strerror(saved));
+}
+
+int err_errno_writing(struct err *err, const char *format, ...)
+{
+	int saved = errno;
+	char text[sizeof err->text];
+	va_list ap;
+	va_start(ap, format);
+	err_vformat(text, sizeof text, format, ap);
+	va_end(ap);
+	bool closed = saved == EROFS || saved == EACCES || saved == EPERM;
+	return err_set(err, closed ? ERR_ROOM : kind_of(saved), "%s: %s", text, strerror(saved));
+}
+
+bool err_stops_sweep(enum err_kind kind)
+{
+	return kind == ERR_ROOM || kind == ERR_CHANGED;
 }
 
 int err_prefix(struct err *err, const char *format, ...)

@@ -15,6 +15,7 @@
 #ifndef SWEEP_BASE_ERR_H
 #define SWEEP_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ enum err_kind {
 	ERR_INPUT,    /* a file or value that the user gave: retrying cannot help */
 	ERR_SYSTEM,   /* the machine: disk full, no permission, fork failed */
 	ERR_INTERNAL, /* our mistake */
+	ERR_ROOM,     /* results cannot be written: disk, quota or file size limit reached, or a read-only place */
+	ERR_CHANGED,  /* a file that results depend on is not what it was when they were planned */
 };
 
 struct err {
@@ -37,8 +40,13 @@ int err_set(struct err *err, enum err_kind kind, const char *format, ...) __attr
 /* ERR_INPUT with "file:line:column: " in front; line 0 or column 0 are left out. */
 int err_at(struct err *err, const char *file, size_t line, size_t column, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
-/* The message, then ": " and strerror(errno). A missing file, a folder, no permission: ERR_INPUT; else ERR_SYSTEM. */
+/* The message, then ": " and strerror(errno). A missing file, a folder, no permission: ERR_INPUT; no room: ERR_ROOM; else
+ * ERR_SYSTEM. */
 int err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what is to be written among the results: a read-only place or no permission is ERR_ROOM, too. */
+int err_errno_writing(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* No fault of one job, and the next one would meet it as well: the whole sweep stops. */
+bool err_stops_sweep(enum err_kind kind);
 /* Puts context and ": " in front of what *err already says; keeps its kind. */
 int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -57,7 +57,8 @@ int event_parse(const char *line, size_t n, struct event *e)
 	e->learning_rate = get_number(o, "learning_rate");
 	e->tokens_per_second = get_number(o, "tokens_per_second");
 	e->seconds = get_number(o, "seconds");
-	e->error_kind = (enum err_kind)get_int(o, "error_kind");
+	int64_t kind = get_int(o, "error_kind");
+	e->error_kind = kind >= ERR_NONE && kind <= ERR_CHANGED ? (enum err_kind)kind : ERR_SYSTEM;
 	int known = name[0] != '\0';
 	cJSON_Delete(o);
 	return known ? 0 : -1;

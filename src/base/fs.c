@@ -52,7 +52,7 @@ int fs_make_dirs(const char *path, struct err *err)
 		char keep = *p;
 		*p = '\0';
 		if (mkdir(copy, 0777) < 0 && errno != EEXIST) {
-			err_errno(err, "cannot make the folder %s", copy);
+			err_errno_writing(err, "cannot make the folder %s", copy);
 			free(copy);
 			return -1;
 		}
@@ -100,7 +100,7 @@ static int sync_parent(const char *path, struct err *err)
 	int fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int bad = fd < 0 || fsync(fd) < 0;
 	if (bad)
-		err_errno(err, "cannot sync the folder %s", slash ? parent : ".");
+		err_errno_writing(err, "cannot sync the folder %s", slash ? parent : ".");
 	if (fd >= 0)
 		close(fd);
 	free(parent);
@@ -111,14 +111,14 @@ static int write_and_sync(const char *path, const void *bytes, size_t n, struct 
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
-		return err_errno(err, "cannot write %s", path);
+		return err_errno_writing(err, "cannot write %s", path);
 	const char *p = bytes;
 	while (n) {
 		ssize_t done = write(fd, p, n);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0) {
-			err_errno(err, "cannot write %s", path);
+			err_errno_writing(err, "cannot write %s", path);
 			close(fd);
 			return -1;
 		}
@@ -127,7 +127,7 @@ static int write_and_sync(const char *path, const void *bytes, size_t n, struct 
 	}
 	int bad = fsync(fd) < 0;
 	bad |= close(fd) < 0;
-	return bad ? err_errno(err, "cannot write %s", path) : 0;
+	return bad ? err_errno_writing(err, "cannot write %s", path) : 0;
 }
 
 int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err)
@@ -135,7 +135,7 @@ int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err
 	char *scratch = mem_printf("%s.tmp.%ld", path, (long)getpid());
 	int result = write_and_sync(scratch, bytes, n, err);
 	if (result == 0 && rename(scratch, path) < 0)
-		result = err_errno(err, "cannot rename %s", scratch);
+		result = err_errno_writing(err, "cannot rename %s", scratch);
 	if (result < 0)
 		unlink(scratch);
 	else
@@ -170,11 +170,11 @@ int fs_dir_commit(struct fs_dir *d, struct err *err)
 	if (fd >= 0)
 		close(fd);
 	if (bad)
-		return err_errno(err, "cannot sync %s", d->scratch);
+		return err_errno_writing(err, "cannot sync %s", d->scratch);
 	if (rename(d->scratch, d->place) < 0) {
 		/* Equal key, equal bytes: whoever came first has done the work. */
 		if ((errno != ENOTEMPTY && errno != EEXIST) || !fs_is_dir(d->place))
-			return err_errno(err, "cannot rename %s", d->scratch);
+			return err_errno_writing(err, "cannot rename %s", d->scratch);
 		fs_remove_tree(d->scratch);
 	}
 	if (sync_parent(d->place, err) < 0)

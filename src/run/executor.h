@@ -39,13 +39,14 @@ struct executor_request {
 struct executor;
 
 struct executor_ops {
-	const char *name;
 	/* Starts a worker in a free slot. -1 when it cannot be started at all (no such program, no memory). */
 	int (*start)(struct executor *e, const struct executor_request *request, int64_t *pid, struct err *err);
 	/* Waits up to timeout_ms (-1: for ever) for one report. 1 with a report, 0 at the timeout, -1 on failure. */
 	int (*wait)(struct executor *e, int timeout_ms, struct executor_report *report, struct err *err);
 	/* Asks a worker to end (SIGTERM), or ends it now (SIGKILL). Its EXEC_ENDED report still comes. */
 	void (*stop)(struct executor *e, int worker, bool now);
+	/* Milliseconds of processor time that a worker has used; -1: not known. */
+	int64_t (*cpu_ms)(struct executor *e, int worker);
 	/* Milliseconds of a monotonic clock. */
 	int64_t (*now)(struct executor *e);
 	/* Kills what still runs, reaps, frees. */

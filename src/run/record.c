@@ -7,12 +7,9 @@
  *
  * Losses come by the hundred and stand in the adapter's own losses.jsonl as well, so they are only for those who look
  * on: written once a second, or with something else.
- *
- * A full disk is no fault of one job. Were it treated as one, every job would fail in turn; so the first complaint
- * about room, from the database or from a worker, stops the sweep. */
+ */
 #include "record.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,14 +23,16 @@
 #define LOSSES_MAX 4096 /* kept between two writes; of more, some are left to losses.jsonl */
 
 struct record_slot {
-	int64_t attempt;   /* its row */
+	int64_t attempt; /* its row */
+	int64_t pid;
 	struct event done; /* what EVENT_DONE said */
 	bool has_done;
 };
 
 struct record_loss {
 	const char *adapter; /* key */
-	struct event event;
+	int64_t step;
+	double loss, learning_rate, tokens_per_second;
 };
 
 void record_init(struct record *r, int workers)
@@ -71,9 +70,16 @@ int record_flush(struct record *r, struct err *err)
 {
 	if (r->n_losses && begin(r, err) < 0)
 		return -1;
-	for (size_t i = 0; i < r->n_losses; i++)
-		if (store_loss(r->store, r->losses[i].adapter, &r->losses[i].event, err) < 0)
+	for (size_t i = 0; i < r->n_losses; i++) {
+		const struct record_loss *l = &r->losses[i];
+		struct event event = {.kind = EVENT_LOSS,
+				      .step = l->step,
+				      .loss = l->loss,
+				      .learning_rate = l->learning_rate,
+				      .tokens_per_second = l->tokens_per_second};
+		if (store_loss(r->store, l->adapter, &event, err) < 0)
 			return -1;
+	}
 	r->n_losses = 0;
 	if (!r->batch)
 		return 0;
@@ -96,6 +102,7 @@ static int on_started(void *ctx, size_t job, int worker, int attempt, int thread
 	struct record *r = ctx;
 	progress_started(r->progress, job, worker, attempt, clock_ms());
 	r->slots[worker].has_done = false;
+	r->slots[worker].pid = pid;
 	if (begin(r, err) < 0)
 		return -1;
 	return store_attempt_begin(r->store, r->plan->jobs[job].job.key, attempt, worker, threads, pid,
@@ -114,7 +121,8 @@ static int on_event(void *ctx, size_t job, int worker, const struct event *event
 	} else if (event->kind == EVENT_LOSS && j->n_artifacts && r->n_losses < LOSSES_MAX) {
 		MEM_PUSH_ROOM(r->losses, r->n_losses, r->losses_room);
 		r->losses[r->n_losses++] =
-			(struct record_loss){.adapter = r->plan->artifacts[j->artifacts[0]].key, .event = *event};
+			(struct record_loss){r->plan->artifacts[j->artifacts[0]].key, event->step, event->loss,
+					     event->learning_rate, event->tokens_per_second};
 	}
 	return 0;
 }
@@ -141,28 +149,12 @@ static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
 	return 0;
 }
 
-/* The sentences of a worker that found no room end with the system's own words for it. */
-static bool no_room(const char *reason)
-{
-	const char *words[] = {strerror(ENOSPC), strerror(EDQUOT)};
-	for (size_t i = 0; i < 2; i++) {
-		const char *found = strstr(reason, words[i]);
-		if (found && found[strlen(words[i])] == '\0')
-			return true;
-	}
-	return false;
-}
-
 static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outcome, const char *reason,
 		    const char *log_tail, struct err *err)
 {
 	struct record *r = ctx;
 	struct record_slot *slot = &r->slots[worker];
 	progress_ended(r->progress, job, worker, outcome, reason, clock_ms());
-	if ((outcome == ATTEMPT_FAILED || outcome == ATTEMPT_RETRY) && no_room(reason)) {
-		r->full = true;
-		return err_set(err, ERR_SYSTEM, "%s", reason);
-	}
 	if (begin(r, err) < 0 || store_attempt_end(r->store, slot->attempt, outcome, reason, log_tail,
 						   slot->has_done ? &slot->done : NULL, err) < 0)
 		return -1;
@@ -197,6 +189,16 @@ static void on_tick(void *ctx, int64_t now)
 	progress_tick(r->progress, now);
 }
 
+static void on_stalled(void *ctx, size_t job, int worker, int64_t ms)
+{
+	struct record *r = ctx;
+	long pid = (long)r->slots[worker].pid;
+	progress_line(r->progress,
+		      "`%s` has neither said anything nor used the processor for %lld s: is process %ld stopped, or "
+		      "waiting? `kill -9 %ld` has it tried again, --timeout ends such jobs",
+		      r->plan->jobs[job].title, (long long)(ms / 1000), pid, pid);
+}
+
 static void on_interrupted(void *ctx, int times)
 {
 	struct record *r = ctx;
@@ -212,5 +214,6 @@ const struct sched_listener record_listener = {
 	.skipped = on_skipped,
 	.idle = on_idle,
 	.tick = on_tick,
+	.stalled = on_stalled,
 	.interrupted = on_interrupted,
 };

@@ -42,7 +42,6 @@ struct record {
 	size_t n_losses, losses_room;
 	int64_t flushed_at; /* when the last transaction ended */
 	bool batch;         /* one is open */
-	bool full;          /* the disk is */
 };
 
 extern const struct sched_listener record_listener;

@@ -21,8 +21,10 @@
 #include "base/mem.h"
 
 #define TICK_MS      100
-#define MAX_CRASHES  2 /* retries after a signal */
-#define MAX_FAILURES 1 /* retries after any other failure */
+#define STALL_MS     60000 /* of silence without work, and somebody should look */
+#define WATCH_MS     1000  /* how often that is looked at */
+#define MAX_CRASHES  2     /* retries after a signal */
+#define MAX_FAILURES 1     /* retries after any other failure */
 
 static const int64_t back_off_ms[] = {1000, 4000};
 
@@ -44,7 +46,12 @@ struct worker {
 	size_t job; /* PLAN_NONE: free */
 	int threads;
 	size_t next;  /* where in its job's artifacts the next one is likely to be */
-	bool refused; /* it reported bad input: no retry */
+	bool refused; /* it reported bad input, or took too long: no retry */
+	bool halted;  /* it reported what stops the sweep */
+	bool late;    /* it took longer than it may */
+	bool stall_told, ended;
+	int64_t started_at, active_at; /* active_at: it spoke, or used the processor */
+	int64_t cpu_ms;                /* used at active_at */
 	char reason[sizeof(((struct err *)0)->text)];
 };
 
@@ -61,28 +68,43 @@ struct sched {
 	enum made *made;        /* [n_artifacts] */
 	int running, free_cores;
 	int interrupts;
-	bool stopping, broken;
+	int64_t watched_at;
+	bool stopping; /* nothing new is started */
+	bool halted;   /* err says why: the sweep cannot go on, but what happens is still told */
+	bool broken;   /* err says why: the listener or the executor has failed */
 };
 
 /* Calls a listener that may be missing; its -1 stops everything. */
 #define TELL(s, name, ...)                                                                                             \
 	do {                                                                                                           \
+		struct err said = {0};                                                                                 \
 		if (!(s)->broken && (s)->options->listener && (s)->options->listener->name &&                          \
-		    (s)->options->listener->name((s)->options->ctx, __VA_ARGS__, (s)->err) < 0)                        \
-			give_up(s);                                                                                    \
+		    (s)->options->listener->name((s)->options->ctx, __VA_ARGS__, &said) < 0)                           \
+			give_up(s, &said);                                                                             \
 	} while (0)
 
 static void stop_workers(struct sched *s, bool now)
 {
 	s->stopping = true;
 	for (int i = 0; i < s->options->jobs; i++)
-		if (s->workers[i].job != PLAN_NONE)
+		if (s->workers[i].job != PLAN_NONE && !s->workers[i].ended)
 			s->executor->ops->stop(s->executor, i, now);
 }
 
-static void give_up(struct sched *s)
+static void give_up(struct sched *s, const struct err *why)
 {
+	if (!s->halted)
+		*s->err = *why; /* else what stopped the sweep came first */
 	s->broken = true;
+	stop_workers(s, false);
+}
+
+static void halt(struct sched *s, enum err_kind kind, const char *why)
+{
+	if (s->halted || s->broken)
+		return;
+	s->halted = true;
+	err_set(s->err, kind, "%s", why);
 	stop_workers(s, false);
 }
 
@@ -143,24 +165,30 @@ static void start(struct sched *s, size_t index, int threads)
 	while (s->workers[slot].job != PLAN_NONE)
 		slot++;
 	struct task *task = &s->tasks[index];
+	const struct plan_job *job = &s->plan->jobs[index];
+	for (size_t i = 0; i < job->n_artifacts; i++)
+		if (s->made[job->artifacts[i]] == MADE_BADLY)
+			s->made[job->artifacts[i]] = MADE_NOT; /* of an earlier attempt */
 	char *text = job_text(s, index);
 	struct executor_request request = {
 		.worker = slot,
 		.job_text = text,
-		.job_key = s->plan->jobs[index].job.key,
+		.job_key = job->job.key,
 		.attempt = ++task->attempts,
 		.threads = threads,
 	};
 	int64_t pid = 0;
-	int result = s->executor->ops->start(s->executor, &request, &pid, s->err);
+	struct err err = {0};
+	int result = s->executor->ops->start(s->executor, &request, &pid, &err);
 	free(text);
 	if (result < 0) {
 		ready_push(s, index);
-		give_up(s);
+		give_up(s, &err);
 		return;
 	}
 	task->state = TASK_RUNS;
-	s->workers[slot] = (struct worker){.job = index, .threads = threads};
+	int64_t now = s->executor->ops->now(s->executor);
+	s->workers[slot] = (struct worker){.job = index, .threads = threads, .started_at = now, .active_at = now};
 	s->free_cores -= threads;
 	s->running++;
 	TELL(s, started, index, slot, task->attempts, threads, pid);
@@ -204,13 +232,14 @@ static void take_artifact(struct sched *s, struct worker *worker, size_t artifac
 	if (s->made[artifact] == MADE_WELL || s->broken || !in_place(s, artifact))
 		return;
 	const struct sched_listener *listener = s->options->listener;
-	if (listener && listener->artifact && listener->artifact(s->options->ctx, worker->job, artifact, s->err) < 0) {
-		if (s->err->kind != ERR_INPUT) {
-			give_up(s);
+	struct err err = {0};
+	if (listener && listener->artifact && listener->artifact(s->options->ctx, worker->job, artifact, &err) < 0) {
+		if (err.kind != ERR_INPUT) {
+			give_up(s, &err);
 			return;
 		}
 		if (!worker->reason[0])
-			snprintf(worker->reason, sizeof worker->reason, "%s", s->err->text);
+			snprintf(worker->reason, sizeof worker->reason, "%s", err.text);
 		s->made[artifact] = MADE_BADLY;
 		return;
 	}
@@ -224,6 +253,7 @@ static void on_event(struct sched *s, const struct executor_report *report)
 	if (worker->job == PLAN_NONE)
 		return;
 	const struct plan_job *job = &s->plan->jobs[worker->job];
+	worker->active_at = s->executor->ops->now(s->executor);
 	TELL(s, event, worker->job, report->worker, event);
 	if (event->kind == EVENT_ARTIFACT) {
 		/* They come about in the order of the job file, and there may be thousands. */
@@ -235,9 +265,12 @@ static void on_event(struct sched *s, const struct executor_report *report)
 			take_artifact(s, worker, job->artifacts[i]);
 			break;
 		}
-	} else if (event->kind == EVENT_ERROR && !worker->refused) {
+	} else if (event->kind == EVENT_ERROR && !worker->refused && !worker->halted) {
 		worker->refused = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
+		worker->halted = err_stops_sweep(event->error_kind);
 		snprintf(worker->reason, sizeof worker->reason, "%s", event->text);
+		if (worker->halted)
+			halt(s, event->error_kind, event->text);
 	}
 }
 
@@ -256,6 +289,8 @@ static void explain_end(const struct sched *s, struct worker *worker, const stru
 {
 	const struct plan_job *job = &s->plan->jobs[worker->job];
 	size_t room = sizeof worker->reason;
+	if (worker->late || worker->halted)
+		return;
 	if (!report->exited) {
 		snprintf(worker->reason, room, "the worker was killed by signal %d (%s)%s", report->signal,
 			 strsignal(report->signal), report->signal == SIGKILL ? ", perhaps for lack of memory" : "");
@@ -286,6 +321,10 @@ static enum attempt_outcome judge_failure(struct sched *s, struct worker *worker
 	if (s->stopping && !report->exited)
 		return ATTEMPT_STOPPED;
 	explain_end(s, worker, report);
+	if (worker->halted)
+		return ATTEMPT_STOPPED; /* no fault of this job: the next command runs it */
+	if (worker->late)
+		return ATTEMPT_FAILED;
 	bool again;
 	int64_t pause = back_off_ms[0];
 	if (!report->exited) {
@@ -312,6 +351,7 @@ static void on_ended(struct sched *s, const struct executor_report *report)
 		return;
 	size_t index = worker->job;
 	const struct plan_job *job = &s->plan->jobs[index];
+	worker->ended = true;
 	/* An artifact whose event was lost (killed between rename and write) counts all the same. */
 	bool complete = true;
 	for (size_t i = 0; i < job->n_artifacts; i++) {
@@ -327,7 +367,7 @@ static void on_ended(struct sched *s, const struct executor_report *report)
 	s->running--;
 	s->free_cores += worker->threads;
 	worker->job = PLAN_NONE;
-	if (outcome == ATTEMPT_STOPPED)
+	if (outcome == ATTEMPT_STOPPED && !worker->halted)
 		snprintf(worker->reason, sizeof worker->reason, "stopped before its end");
 	TELL(s, ended, index, report->worker, outcome, outcome == ATTEMPT_DONE ? "" : worker->reason, report->log_tail);
 	if (outcome == ATTEMPT_DONE) {
@@ -339,6 +379,8 @@ static void on_ended(struct sched *s, const struct executor_report *report)
 		s->tasks[index].state = TASK_OVER;
 		s->result->failed++;
 		skip_children(s, index, index);
+		if (s->options->failures && s->result->failed >= s->options->failures)
+			s->stopping = s->result->enough = true;
 	}
 }
 
@@ -352,6 +394,49 @@ static void on_signal(struct sched *s)
 	stop_workers(s, s->interrupts > 1);
 }
 
+/* ---- workers that take long ---- */
+
+static bool watches(const struct sched *s)
+{
+	return s->options->timeout_ms || (s->options->listener && s->options->listener->stalled);
+}
+
+/* Silence alone says nothing: a search with many beams may be long between two events. A worker that neither speaks
+ * nor computes is stopped, or waits for something that may never come. */
+static void watch_worker(struct sched *s, int slot, int64_t now)
+{
+	struct worker *w = &s->workers[slot];
+	if (s->options->timeout_ms && !w->late && now - w->started_at >= s->options->timeout_ms) {
+		w->late = true;
+		snprintf(w->reason, sizeof w->reason, "it took longer than the %.10g s that --timeout allows",
+			 (double)s->options->timeout_ms / 1000);
+		s->executor->ops->stop(s->executor, slot, false);
+	}
+	const struct sched_listener *listener = s->options->listener;
+	int64_t silent = now - w->active_at;
+	if (!listener || !listener->stalled || w->stall_told || w->late || silent < STALL_MS)
+		return;
+	int64_t cpu = s->executor->ops->cpu_ms(s->executor, slot);
+	if (cpu < 0 || cpu - w->cpu_ms > silent / 100) {
+		w->cpu_ms = cpu;
+		w->active_at = now;
+		return;
+	}
+	w->stall_told = true;
+	listener->stalled(s->options->ctx, w->job, slot, silent);
+}
+
+static void watch(struct sched *s)
+{
+	int64_t now = s->executor->ops->now(s->executor);
+	if (s->stopping || now - s->watched_at < WATCH_MS)
+		return;
+	s->watched_at = now;
+	for (int i = 0; i < s->options->jobs; i++)
+		if (s->workers[i].job != PLAN_NONE)
+			watch_worker(s, i, now);
+}
+
 /* ---- the loop ---- */
 
 /* How long to sleep at most: to the next retry, to the next redraw; -1: until something comes. */
@@ -359,6 +444,8 @@ static int patience(const struct sched *s)
 {
 	int64_t limit = -1;
 	const struct sched_listener *listener = s->options->listener;
+	if (watches(s) && s->running && !s->stopping)
+		limit = WATCH_MS;
 	if (listener && listener->tick)
 		limit = TICK_MS;
 	if (s->n_rests && !s->stopping) {
@@ -379,14 +466,14 @@ static int listen(struct sched *s)
 	struct err err = {0};
 	int n = s->executor->ops->wait(s->executor, 0, &report, &err);
 	if (n == 0) {
-		bool well = !s->broken;
-		if (s->options->listener && s->options->listener->idle && well &&
-		    s->options->listener->idle(s->options->ctx, s->err) < 0)
-			give_up(s);
+		struct err said = {0};
+		if (s->options->listener && s->options->listener->idle && !s->broken &&
+		    s->options->listener->idle(s->options->ctx, &said) < 0)
+			give_up(s, &said);
 		n = s->executor->ops->wait(s->executor, patience(s), &report, &err);
 	}
 	if (n < 0) {
-		if (!s->broken)
+		if (!s->broken && !s->halted)
 			*s->err = err;
 		s->broken = true;
 		return -1; /* the executor's free ends its workers */
@@ -449,16 +536,20 @@ int sched_run(const struct plan *plan, struct executor *executor, const struct s
 			break;
 		if (options->listener && options->listener->tick)
 			options->listener->tick(options->ctx, executor->ops->now(executor));
+		if (watches(&s))
+			watch(&s);
 		if (listen(&s) < 0)
 			break;
 	}
-	if (!s.broken && options->listener && options->listener->idle && options->listener->idle(options->ctx, err) < 0)
-		s.broken = true;
+	struct err said = {0};
+	if (!s.broken && options->listener && options->listener->idle &&
+	    options->listener->idle(options->ctx, &said) < 0)
+		give_up(&s, &said);
 	result->stopped = plan->n_jobs - result->done - result->failed - result->skipped;
 	free(s.tasks);
 	free(s.ready);
 	free(s.rests);
 	free(s.made);
 	free(s.workers);
-	return s.broken ? -1 : 0;
+	return s.broken || s.halted ? -1 : 0;
 }

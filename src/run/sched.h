@@ -6,9 +6,12 @@
  *     if (sched_run(&plan, executor, &options, &result, err) < 0) ...      only for failures of the scheduler itself
  *
  * A worker killed by a signal is retried twice with back-off (1 s, 4 s); one that reports bad input (ERR_INPUT or exit
- * status 2) is not; any other failure is retried once. A failed job fails what waits for it, and nothing else. A retry
- * makes only the artifacts that are still missing. The first SIGINT asks the workers to end, the second ends them now.
- */
+ * status 2) is not, nor is one that took too long; any other failure is retried once. A failed job fails what waits for
+ * it, and nothing else. A retry makes only the artifacts that are still missing. The first SIGINT asks the workers to
+ * end, the second ends them now.
+ *
+ * What is no fault of one job (err_stops_sweep: no room, a changed input) stops the sweep at the first worker that
+ * reports it: the others are asked to end, their jobs stay as they were, and sched_run returns -1 with that sentence. */
 #ifndef SWEEP_SCHED_H
 #define SWEEP_SCHED_H
 
@@ -37,13 +40,17 @@ struct sched_listener {
 	int (*idle)(void *ctx, struct err *err);
 	/* At least every 100 ms when not NULL: a chance to redraw. */
 	void (*tick)(void *ctx, int64_t now_ms);
+	/* A worker has said nothing and used no processor for so long. Told once for an attempt. */
+	void (*stalled)(void *ctx, size_t job, int worker, int64_t ms);
 	/* The first SIGINT: 1; the second: 2. */
 	void (*interrupted)(void *ctx, int times);
 };
 
 struct sched_options {
-	int jobs;  /* workers at a time, >= 1 */
-	int cores; /* divided among the workers that run */
+	int jobs;        /* workers at a time, >= 1 */
+	int cores;       /* divided among the workers that run */
+	size_t failures; /* so many failed jobs, and no new ones are started: those that run come to their end; 0: never */
+	int64_t timeout_ms; /* an attempt that takes longer is ended, and its job has failed; 0: never */
 	const struct sched_listener *listener;
 	void *ctx;
 	bool (*have)(const struct plan_artifact *artifact, void *ctx); /* is it in place? NULL: its folder exists */
@@ -52,6 +59,7 @@ struct sched_options {
 struct sched_result {
 	size_t done, failed, skipped, stopped; /* jobs; stopped: all that did not come to an end */
 	bool interrupted;
+	bool enough; /* options.failures was reached */
 };
 
 int sched_run(const struct plan *plan, struct executor *executor, const struct sched_options *options,

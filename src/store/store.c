@@ -35,6 +35,10 @@ int store_fail(struct store *s, struct err *err)
 {
 	int code = sqlite3_extended_errcode(s->db);
 	const char *said = sqlite3_errmsg(s->db);
+	int saved = errno, number = sqlite3_system_errno(s->db);
+	number = number ? number : saved; /* SQLite does not always keep it */
+	if ((code & 0xff) == SQLITE_IOERR && (number == EFBIG || number == EDQUOT || number == ENOSPC))
+		code = SQLITE_FULL;
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
 		return err_set(err, ERR_INPUT,
@@ -54,7 +58,7 @@ int store_fail(struct store *s, struct err *err)
 	case SQLITE_AUTH:
 		return err_set(err, ERR_INPUT, "no permission for %s", s->path);
 	case SQLITE_FULL:
-		return err_set(err, ERR_SYSTEM,
+		return err_set(err, ERR_ROOM,
 			       "no room on the disk for %s; make room and run the same command again: nothing "
 			       "finished is lost",
 			       s->path);
@@ -65,8 +69,7 @@ int store_fail(struct store *s, struct err *err)
 			       "end it and run the same command again",
 			       s->path);
 	case SQLITE_IOERR:
-		return err_set(err, ERR_SYSTEM, "cannot read or write %s: %s (%s)", s->path, said,
-			       strerror(sqlite3_system_errno(s->db)));
+		return err_set(err, ERR_SYSTEM, "cannot read or write %s: %s (%s)", s->path, said, strerror(number));
 	case SQLITE_NOMEM:
 		return err_set(err, ERR_SYSTEM, "out of memory while reading %s", s->path);
 	case SQLITE_TOOBIG:

@@ -56,6 +56,19 @@ expect_status 0
 check [ -z "$(made_twice)" ]
 rm -rf results.* made.log
 
+# a file size limit is no room either, and no death by SIGXFSZ
+for limit in 60 200; do
+	rm -rf results.* made.log
+	run bash -c "ulimit -f $limit; exec \"\$SWEEP\" run grid.yaml --quiet"
+	expect_status 2
+	case "$ERR" in *"no room on the disk"* | *"File too large"*) CHECKS=$((CHECKS + 1)) ;; *) fail "expected a sentence about room" ;; esac
+done
+run "$SWEEP" run grid.yaml --quiet
+expect_status 0
+expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+check [ -z "$(made_twice)" ]
+rm -rf results.* made.log
+
 # a disk that really fills: a small tmpfs
 if [ "$(id -u)" -ne 0 ] || ! { mkdir disk && mount -t tmpfs -o size=1m,mode=777 none disk 2>/dev/null; }; then
 	echo "skipped: the full disk and the read-only one need root and mount(2)"
@@ -71,6 +84,21 @@ run "$SWEEP" run grid.yaml --db disk/results.db
 expect_status 0
 check [ "$(sqlite3 disk/results.db "SELECT count(*) FROM leaderboard WHERE status = 'done'")" = 36 ]
 check [ -z "$(made_twice)" ]
+
+# an artifacts folder that is read-only while the database is not: the first worker's sentence stops the sweep
+mkdir -p disk/artifacts rest/jobs rest/logs
+ln -s "$WORK/rest/jobs" "$WORK/rest/logs" disk/artifacts/
+ln -s disk/artifacts results.artifacts
+mount -o remount,ro disk
+run "$SWEEP" run grid.yaml --jobs 1
+expect_status 2
+expect_err "Read-only file system; finished work is kept"
+check [ "$(printf '%s\n' "$ERR" | grep -c 'Read-only')" -le 2 ]
+expect_query 0 "SELECT count(*) FROM runs WHERE status = 'failed'"
+mount -o remount,rw disk
+run "$SWEEP" run grid.yaml
+expect_status 0
+rm -rf results.*
 
 # read-only
 mount -o remount,ro disk

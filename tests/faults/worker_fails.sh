@@ -66,6 +66,21 @@ expect_status 0
 expect_query 36 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
 rm -rf results.* made.log
 
+# enough failures: nothing new is started; a worker that sleeps is ended when its time is over, and not tried again
+FAKE_RULES="train:refuse:9" run "$SWEEP" run grid.yaml --jobs 1 --keep-going 1
+expect_status 1
+expect_err "stopped after 1 failed job (--keep-going 1)"
+expect_query 1 "SELECT count(*) FROM attempts"
+rm -rf results.* made.log
+FAKE_RULES="train:sleep:9" run "$SWEEP" run grid.yaml --set "num_virtual_tokens=[0, 5]" --set "num_beams=3" --timeout 1.5s
+expect_status 1
+expect_err "it took longer than the 1.5 s that --timeout allows"
+expect_query 4 "SELECT count(*) FROM leaderboard WHERE status = 'done'"
+expect_query 1 "SELECT count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.kind = 'train'"
+run "$SWEEP" run grid.yaml --timeout soon
+refused "--timeout"
+rm -rf results.* made.log
+
 # the check job refuses: status 2, one sentence, no sweep begun
 FAKE_RULES="check:refuse:9" run "$SWEEP" run grid.yaml
 refused "train.txt:7: expected"

@@ -21,7 +21,7 @@
 #define MAX_SLOTS 8
 
 /* What an attempt of a job does. */
-enum act { WORK, KILL, REFUSE, FAIL, MUTE, FORGET, HALF, LATE, LOSE_EVENT };
+enum act { WORK, KILL, REFUSE, FAIL, MUTE, FORGET, HALF, LATE, LOSE_EVENT, ROOM, CHANGED, SLEEP };
 
 struct fake_worker {
 	bool busy, artifacts_sent;
@@ -53,8 +53,9 @@ struct fake {
 	struct sched_options options;
 	int listener_fails_at; /* artifact index whose listener says -1; -1: none */
 	enum err_kind listener_kind;
-	bool dirty;       /* something was told since the last idle */
-	int sleeps_dirty; /* waits that would sleep with something not committed */
+	int listener_fails; /* so often; 0: always */
+	bool dirty;         /* something was told since the last idle */
+	int sleeps_dirty;   /* waits that would sleep with something not committed */
 };
 
 static size_t job_of(const struct fake *f, const char *key)
@@ -85,7 +86,8 @@ static int fake_start(struct executor *e, const struct executor_request *r, int6
 	if (f->fail_start_of == (int)job)
 		return err_set(err, ERR_SYSTEM, "cannot start");
 	*w = (struct fake_worker){.busy = true, .job = job, .act = f->acts[job][r->attempt - 1]};
-	w->ends_at = f->now + (w->act == WORK || w->act == LATE || w->act == LOSE_EVENT ? f->length[job] : 1);
+	bool long_act = w->act == WORK || w->act == LATE || w->act == LOSE_EVENT || w->act == SLEEP;
+	w->ends_at = f->now + (long_act ? f->length[job] : 1);
 	/* the outputs that the job file names */
 	for (const char *p = strstr(r->job_text, "\"outputs\""); p && (p = strstr(p, "{\"key\":\"")); p++)
 		snprintf(w->outputs[w->n_outputs++], HASH_HEX, "%.*s", (int)strcspn(p + 8, "\""), p + 8);
@@ -102,7 +104,9 @@ static int fake_start(struct executor *e, const struct executor_request *r, int6
 
 static void end(struct fake *f, int slot, struct executor_report *r)
 {
-	static const int status[] = {[WORK] = 0, [REFUSE] = 2, [FAIL] = 1, [MUTE] = 1, [FORGET] = 0, [LOSE_EVENT] = 0};
+	static const int status[] = {[WORK] = 0,       [REFUSE] = 2, [FAIL] = 1,    [MUTE] = 1, [FORGET] = 0,
+				     [LOSE_EVENT] = 0, [ROOM] = 1,   [CHANGED] = 1, [SLEEP] = 0};
+
 	struct fake_worker *w = &f->workers[slot];
 	*r = (struct executor_report){.kind = EXEC_ENDED, .worker = slot, .exited = true};
 	if (w->stopped) {
@@ -153,7 +157,9 @@ static int fake_wait(struct executor *e, int timeout_ms, struct executor_report 
 	f->now = next > f->now ? next : f->now;
 	enum act act = w->act;
 	bool stopped = w->stopped == 2 || (w->stopped == 1 && !f->deaf);
-	size_t will_make = act == WORK || act == LATE || act == LOSE_EVENT ? w->n_outputs : act == HALF ? 1 : 0;
+	size_t will_make = act == WORK || act == LATE || act == LOSE_EVENT || act == SLEEP ? w->n_outputs
+			   : act == HALF                                                   ? 1
+											   : 0;
 	if (!stopped && w->sent < will_make) {
 		const char *key = w->outputs[w->sent++];
 		f->there[artifact_of(f, key)] = true;
@@ -162,12 +168,20 @@ static int fake_wait(struct executor *e, int timeout_ms, struct executor_report 
 		snprintf(r->event.key, HASH_HEX, "%s", key);
 		return 1;
 	}
-	if (!stopped && (act == REFUSE || act == FAIL) && !w->artifacts_sent) {
+	static const struct {
+		enum err_kind kind;
+		const char *text;
+	} words[] = {[REFUSE] = {ERR_INPUT, "bad line 7"},
+		     [FAIL] = {ERR_SYSTEM, "no luck"},
+		     [ROOM] = {ERR_ROOM, "the disk is full"},
+		     [CHANGED] = {ERR_CHANGED, "train.txt changed"},
+		     [SLEEP] = {ERR_NONE, NULL}};
+	if (!stopped && words[act].text && !w->artifacts_sent) {
 		w->artifacts_sent = true;
 		*r = (struct executor_report){.kind = EXEC_EVENT, .worker = slot};
 		r->event.kind = EVENT_ERROR;
-		r->event.error_kind = act == REFUSE ? ERR_INPUT : ERR_SYSTEM;
-		snprintf(r->event.text, sizeof r->event.text, "%s", act == REFUSE ? "bad line 7" : "no luck");
+		r->event.error_kind = words[act].kind;
+		snprintf(r->event.text, sizeof r->event.text, "%s", words[act].text);
 		return 1;
 	}
 	end(f, slot, r);
@@ -188,8 +202,14 @@ static int64_t fake_now(struct executor *e)
 	return ((struct fake *)e)->now;
 }
 
+static int64_t fake_cpu_ms(struct executor *e, int worker)
+{
+	struct fake *f = (struct fake *)e;
+	return f->workers[worker].act == SLEEP ? 5 : f->now;
+}
+
 static const struct executor_ops fake_ops = {
-	.name = "fake", .start = fake_start, .wait = fake_wait, .stop = fake_stop, .now = fake_now};
+	.start = fake_start, .wait = fake_wait, .stop = fake_stop, .cpu_ms = fake_cpu_ms, .now = fake_now};
 
 /* ---- the listener ---- */
 
@@ -216,8 +236,11 @@ static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
 	(void)job;
 	f->dirty = true;
 	assert_true(f->there[artifact]);
-	if (f->listener_fails_at == (int)artifact)
+	if (f->listener_fails_at == (int)artifact) {
+		if (f->listener_fails && --f->listener_fails == 0)
+			f->listener_fails_at = -1;
 		return err_set(err, f->listener_kind, "no good");
+	}
 	buf_printf(&f->log, "%lld artifact %s\n", (long long)f->now, f->plan->artifacts[artifact].key);
 	return 0;
 }
@@ -250,6 +273,13 @@ static int on_idle(void *ctx, struct err *err)
 	(void)err;
 	((struct fake *)ctx)->dirty = false;
 	return 0;
+}
+
+static void on_stalled(void *ctx, size_t job, int worker, int64_t ms)
+{
+	struct fake *f = ctx;
+	buf_printf(&f->log, "%lld stalled %s slot %d for %lld\n", (long long)f->now, key_of(f, job), worker,
+		   (long long)ms);
 }
 
 static void on_interrupted(void *ctx, int times)
@@ -316,6 +346,7 @@ static const struct sched_listener listener = {.started = on_started,
 					       .ended = on_ended,
 					       .skipped = on_skipped,
 					       .idle = on_idle,
+					       .stalled = on_stalled,
 					       .interrupted = on_interrupted};
 
 static void begin(struct test_plan *t, struct fake *f, int jobs, int cores)
@@ -651,15 +682,137 @@ static void test_check_job(void **state)
 	buf_release(&f.log);
 }
 
+/* What is no fault of one job stops the sweep at once, with the first reason; what happens meanwhile is still told. */
+static void test_halted(void **state)
+{
+	(void)state;
+	static const struct {
+		enum act act;
+		enum err_kind kind;
+		const char *text;
+	} cases[] = {{ROOM, ERR_ROOM, "the disk is full"}, {CHANGED, ERR_CHANGED, "train.txt changed"}};
+	for (size_t i = 0; i < 2; i++) {
+		begin(&t, &f, 2, 2);
+		size_t a = add(&t, &f, "a", PLAN_NONE, 1, 3, 10);
+		add(&t, &f, "a1", a, 1, 1, 1);
+		size_t b = add(&t, &f, "b", PLAN_NONE, 1, 2, 50);
+		add(&t, &f, "c", PLAN_NONE, 1, 1, 50);
+		f.acts[a][0] = cases[i].act;
+		f.acts[b][0] = WORK;
+		struct sched_result r;
+		struct err err = {0};
+		assert_int_equal(sched_run(f.plan, &f.base, &f.options, &r, &err), -1);
+		assert_int_equal(err.kind, cases[i].kind);
+		assert_string_equal(err.text, cases[i].text);
+		assert_int_equal(r.stopped, 4);
+		assert_int_equal(r.failed, 0);
+		expect(&f, "1 stop 0\n1 stop 1\n");
+		expect(&f, "stopped a: "); /* with its reason, and pending */
+		expect(&f, cases[i].text);
+		expect(&f, "stopped b: stopped before its end\n");
+		expect_not(&f, "start c");
+		expect_not(&f, "skipped");
+		assert_int_equal(f.running, 0);
+		buf_release(&f.log);
+	}
+	/* The database fails after it: the first reason is the one that is told. */
+	begin(&t, &f, 1, 1);
+	add(&t, &f, "a", PLAN_NONE, 2, 3, 10);
+	f.acts[0][0] = ROOM;
+	f.there[0] = true; /* made before the room was gone: found when the worker has ended */
+	f.listener_fails_at = 0;
+	f.listener_kind = ERR_SYSTEM;
+	struct sched_result r;
+	struct err err = {0};
+	assert_int_equal(sched_run(f.plan, &f.base, &f.options, &r, &err), -1);
+	assert_int_equal(err.kind, ERR_ROOM);
+	buf_release(&f.log);
+}
+
+/* An artifact that was refused once, made again, and whose event is lost, is looked at again. */
+static void test_made_badly_once(void **state)
+{
+	(void)state;
+	begin(&t, &f, 1, 1);
+	size_t a = add(&t, &f, "a", PLAN_NONE, 1, 1, 10);
+	f.acts[a][1] = LOSE_EVENT;
+	f.listener_fails_at = 0;
+	f.listener_kind = ERR_INPUT;
+	f.listener_fails = 1;
+	struct sched_result r = go(&f, 0);
+	assert_int_equal(r.done, 1);
+	expect(&f, "retry a: no good\n");
+	expect(&f, "artifact a-0\n");
+	expect_not(&f, "start a.3");
+	buf_release(&f.log);
+}
+
+static void test_enough_failures(void **state)
+{
+	(void)state;
+	begin(&t, &f, 2, 2);
+	size_t a = add(&t, &f, "a", PLAN_NONE, 1, 9, 10), b = add(&t, &f, "b", PLAN_NONE, 1, 8, 10);
+	add(&t, &f, "c", PLAN_NONE, 1, 7, 100);
+	add(&t, &f, "d", PLAN_NONE, 1, 6, 10);
+	f.acts[a][0] = f.acts[b][0] = REFUSE;
+	f.options.failures = 2;
+	struct sched_result r = go(&f, 0);
+	assert_int_equal(r.failed, 2);
+	assert_int_equal(r.done, 1); /* c was running, and came to its end */
+	assert_int_equal(r.stopped, 1);
+	assert_true(r.enough);
+	assert_false(r.interrupted);
+	expect_not(&f, "start d");
+	expect_not(&f, "stop ");
+	buf_release(&f.log);
+}
+
+static void test_timeout(void **state)
+{
+	(void)state;
+	begin(&t, &f, 1, 1);
+	size_t a = add(&t, &f, "a", PLAN_NONE, 1, 9, 100000);
+	add(&t, &f, "a1", a, 1, 1, 1);
+	add(&t, &f, "b", PLAN_NONE, 1, 1, 4000);
+	f.options.timeout_ms = 5000;
+	struct sched_result r = go(&f, 0);
+	assert_int_equal(r.failed, 1);
+	assert_int_equal(r.skipped, 1);
+	assert_int_equal(r.done, 1);
+	expect(&f, "5000 stop 0\n5000 failed a: it took longer than the 5 s that --timeout allows\n");
+	expect_not(&f, "start a.2");
+	expect(&f, "done b\n");
+	buf_release(&f.log);
+}
+
+/* Told once; a worker that computes in silence is not named. */
+static void test_stalled(void **state)
+{
+	(void)state;
+	begin(&t, &f, 2, 2);
+	size_t a = add(&t, &f, "a", PLAN_NONE, 1, 9, 400000);
+	add(&t, &f, "b", PLAN_NONE, 1, 8, 400000);
+	f.acts[a][0] = SLEEP;
+	struct sched_result r = go(&f, 0);
+	assert_int_equal(r.done, 2);
+	expect(&f, "60000 stalled a slot 0 for 60000\n");
+	expect_not(&f, "stalled b");
+	assert_null(strstr(strstr(f.log.data, "stalled a") + 1, "stalled a"));
+	buf_release(&f.log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),          cmocka_unit_test(test_order),
-		cmocka_unit_test(test_threads),        cmocka_unit_test(test_sharing),
-		cmocka_unit_test(test_crash),          cmocka_unit_test(test_no_retry_of_bad_input),
-		cmocka_unit_test(test_other_failures), cmocka_unit_test(test_kept_between_attempts),
-		cmocka_unit_test(test_interrupt),      cmocka_unit_test(test_listener_fails),
-		cmocka_unit_test(test_executor_fails), cmocka_unit_test(test_check_job),
+		cmocka_unit_test(test_empty),           cmocka_unit_test(test_order),
+		cmocka_unit_test(test_threads),         cmocka_unit_test(test_sharing),
+		cmocka_unit_test(test_crash),           cmocka_unit_test(test_no_retry_of_bad_input),
+		cmocka_unit_test(test_other_failures),  cmocka_unit_test(test_kept_between_attempts),
+		cmocka_unit_test(test_interrupt),       cmocka_unit_test(test_listener_fails),
+		cmocka_unit_test(test_executor_fails),  cmocka_unit_test(test_check_job),
+		cmocka_unit_test(test_halted),          cmocka_unit_test(test_made_badly_once),
+		cmocka_unit_test(test_enough_failures), cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_stalled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -756,7 +756,7 @@ static void test_no_room(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	signal(SIGXFSZ, handler);
 	assert_int_equal(result, -1);
-	assert_int_equal(err.kind, ERR_SYSTEM);
+	assert_int_equal(err.kind, ERR_ROOM);
 	assert_non_null(strstr(err.text, "results.db"));
 	for (at = 0; at < f.plan.n_artifacts; at++)
 		if (store_artifact_done(store, f.plan.artifacts[at].key, f.plan.artifacts[at].dir, &err) < 0)
