@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "base/artifact.h"
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "dataset.h"
 #include "hypotheses.h"
@@ -96,7 +96,9 @@ static void group_outputs(struct decode *d)
 		p.v[PARAM_max_new_tokens] = defaults.v[PARAM_max_new_tokens];
 		p.v[PARAM_length_penalty] = defaults.v[PARAM_length_penalty];
 		p.v[PARAM_early_stopping] = defaults.v[PARAM_early_stopping];
-		output->wanted = !fs_is_dir(job->outputs[i].dir);
+		struct err why = {0};
+		output->wanted = artifact_look(job->outputs[i].dir, job->outputs[i].key, JOB_DECODE, ARTIFACT_SIZES,
+					       &why) != ARTIFACT_WHOLE;
 		if (!output->wanted)
 			continue;
 		d->splits[job->outputs[i].split].used = true;
@@ -109,12 +111,25 @@ static void group_outputs(struct decode *d)
 	}
 }
 
+/* An adapter that a sweep made has the bytes that it was made with; one from elsewhere has no card. */
+static int check_adapter(const char *dir, struct err *err)
+{
+	char *card = fs_join(dir, ARTIFACT_CARD);
+	bool ours = fs_exists(card);
+	free(card);
+	if (!ours || artifact_look(dir, NULL, JOB_TRAIN, ARTIFACT_BYTES, err) == ARTIFACT_WHOLE)
+		return 0;
+	return err_prefix(err, "the adapter is damaged; the next `sweep run` makes it again");
+}
+
 static int load(struct decode *d, struct err *err)
 {
 	const struct job *job = d->job;
 	struct event e = {.kind = EVENT_PROGRESS, .phase = "load"};
 	event_send(&e);
 	if (model_load(&d->model, job->model, err) < 0)
+		return -1;
+	if (job->adapter && check_adapter(job->adapter, err) < 0)
 		return -1;
 	if (job->adapter && adapter_load(&d->adapter, job->adapter, &d->model, err) < 0)
 		return -1;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include "base/artifact.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -94,20 +94,19 @@ int hypotheses_write(const struct job_output *output, const char *split, const s
 			bleu_segment(bleu, i, rows[i].text, strlen(rows[i].text), &stats[i]);
 		add_line(&lines, i, &rows[i], bleu ? &stats[i] : NULL);
 	}
-	buf_printf(&about, "{\"kind\":\"hypotheses\",\"key\":\"%s\",\"split\":", output->key);
+	buf_adds(&about, "\"split\":");
 	json_format_string(split, strlen(split), &about);
 	buf_printf(&about, ",\"count\":%zu", n);
 	if (bleu)
 		add_scores(&about, bleu, stats, n);
 	buf_adds(&about, ",\"decode\":");
 	params_key(&output->params, PARAM_STAGE_DECODE, &about);
-	buf_printf(&about, ",\"arch\":\"%s\"}\n", gemm_arch());
+	buf_printf(&about, ",\"arch\":\"%s\"", gemm_arch());
 
 	struct fs_dir dir;
 	int result = fs_dir_begin(&dir, output->dir, err);
-	if (result == 0 &&
-	    (fs_dir_write(&dir, "hypotheses.jsonl", lines.data, lines.size, err) < 0 ||
-	     fs_dir_write(&dir, "artifact.json", about.data, about.size, err) < 0 || fs_dir_commit(&dir, err) < 0)) {
+	if (result == 0 && (fs_dir_write(&dir, "hypotheses.jsonl", lines.data, lines.size, err) < 0 ||
+			    artifact_commit(&dir, output->key, JOB_DECODE, about.data, err) < 0)) {
 		fs_dir_abandon(&dir);
 		result = -1;
 	}

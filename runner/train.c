@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "base/artifact.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/params.h"
@@ -228,6 +228,13 @@ static int run_steps(struct training *t, struct err *err)
 	return 0;
 }
 
+static void announce(const struct job_output *output)
+{
+	struct event event = {.kind = EVENT_ARTIFACT};
+	memcpy(event.key, output->key, sizeof event.key);
+	event_send(&event);
+}
+
 static int write_artifact(struct training *t, struct err *err)
 {
 	const struct job_output *output = &t->job->outputs[0];
@@ -235,27 +242,21 @@ static int write_artifact(struct training *t, struct err *err)
 	if (fs_dir_begin(&dir, output->dir, err) < 0)
 		return -1;
 	struct buf about = BUF_INIT;
-	buf_adds(&about, "{\"kind\":\"adapter\",\"key\":");
-	json_format_string(output->key, strlen(output->key), &about);
-	buf_adds(&about, ",\"arch\":");
+	buf_adds(&about, "\"arch\":");
 	json_format_string(gemm_arch(), strlen(gemm_arch()), &about);
 	buf_printf(&about, ",\"steps\":%lld,\"final_loss\":", (long long)t->total);
 	json_format_double(t->final_loss, &about);
-	buf_adds(&about, "}\n");
 	int result = -1;
 	if (adapter_write(&dir, t->prefix.table, t->prefix.n_virtual, &t->model, t->job->model_name, t->prefix.hidden,
 			  t->prefix.projection, err) < 0 ||
 	    fs_dir_write(&dir, "losses.jsonl", t->losses.data, t->losses.size, err) < 0 ||
-	    fs_dir_write(&dir, "artifact.json", about.data, about.size, err) < 0 || fs_dir_commit(&dir, err) < 0)
+	    artifact_commit(&dir, output->key, JOB_TRAIN, about.data, err) < 0)
 		fs_dir_abandon(&dir);
 	else
 		result = 0;
 	buf_release(&about);
-	if (result == 0) {
-		struct event event = {.kind = EVENT_ARTIFACT};
-		memcpy(event.key, output->key, sizeof event.key);
-		event_send(&event);
-	}
+	if (result == 0)
+		announce(output);
 	return result;
 }
 
@@ -263,6 +264,12 @@ int train_run(const struct job *job, struct err *err)
 {
 	if (job->n_outputs != 1)
 		return err_set(err, ERR_INPUT, "a train job has one output, this one has %zu", job->n_outputs);
+	struct err why = {0};
+	if (artifact_look(job->outputs[0].dir, job->outputs[0].key, JOB_TRAIN, ARTIFACT_SIZES, &why) ==
+	    ARTIFACT_WHOLE) {
+		announce(&job->outputs[0]); /* an earlier attempt was killed before it could */
+		return 0;
+	}
 	struct training t = {.job = job, .params = &job->outputs[0].params};
 	int result = -1;
 	if (load(&t, err) == 0 && prepare(&t, err) == 0 && run_steps(&t, err) == 0 && write_artifact(&t, err) == 0)

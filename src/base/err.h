@@ -25,6 +25,7 @@ enum err_kind {
 	ERR_USAGE,    /* the command line */
 	ERR_INPUT,    /* a file or value that the user gave: retrying cannot help */
 	ERR_SYSTEM,   /* the machine: disk full, no permission, fork failed */
+	ERR_DATABASE, /* results.db itself: damaged, read-only, no database; never the fault of what it was to take in */
 	ERR_INTERNAL, /* our mistake */
 	ERR_ROOM,     /* results cannot be written: disk, quota or file size limit reached, or a read-only place */
 	ERR_CHANGED,  /* a file that results depend on is not what it was when they were planned */

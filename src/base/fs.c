@@ -45,6 +45,8 @@ bool fs_is_dir(const char *path)
 
 int fs_make_dirs(const char *path, struct err *err)
 {
+	if (!path[0])
+		return err_set(err, ERR_INPUT, "a folder's name is empty");
 	char *copy = mem_strdup(path);
 	for (char *p = copy + 1;; p++) {
 		if (*p != '/' && *p != '\0')
@@ -146,7 +148,7 @@ int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err
 
 int fs_dir_begin(struct fs_dir *d, const char *place, struct err *err)
 {
-	d->place = mem_strdup(place);
+	*d = (struct fs_dir){.place = mem_strdup(place)};
 	d->scratch = mem_printf("%s.tmp.%ld", place, (long)getpid());
 	fs_remove_tree(d->scratch);
 	if (fs_make_dirs(d->scratch, err) == 0)
@@ -160,10 +162,37 @@ int fs_dir_write(struct fs_dir *d, const char *name, const void *bytes, size_t n
 	char *path = fs_join(d->scratch, name);
 	int result = write_and_sync(path, bytes, n, err);
 	free(path);
+	if (result < 0)
+		return -1;
+	MEM_PUSH_ROOM(d->files, d->n_files, d->files_room);
+	struct fs_file *file = &d->files[d->n_files++];
+	*file = (struct fs_file){.name = mem_strdup(name), .size = (int64_t)n};
+	hash_bytes(bytes, n, file->sha256);
+	return 0;
+}
+
+static void release_dir(struct fs_dir *d)
+{
+	for (size_t i = 0; i < d->n_files; i++)
+		free(d->files[i].name);
+	free(d->files);
+	free(d->place);
+	free(d->scratch);
+	*d = (struct fs_dir){0};
+}
+
+int fs_set_aside(const char *path, struct err *err)
+{
+	char *aside = mem_printf("%s.unusable", path);
+	fs_remove_tree(aside);
+	int result = 0;
+	if (rename(path, aside) < 0 && errno != ENOENT)
+		result = err_errno_writing(err, "cannot set %s aside", path);
+	free(aside);
 	return result;
 }
 
-int fs_dir_commit(struct fs_dir *d, struct err *err)
+int fs_dir_commit(struct fs_dir *d, bool (*keep)(const char *place, void *ctx), void *ctx, struct err *err)
 {
 	int fd = open(d->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int bad = fd < 0 || fsync(fd) < 0;
@@ -171,17 +200,21 @@ int fs_dir_commit(struct fs_dir *d, struct err *err)
 		close(fd);
 	if (bad)
 		return err_errno_writing(err, "cannot sync %s", d->scratch);
-	if (rename(d->scratch, d->place) < 0) {
-		/* Equal key, equal bytes: whoever came first has done the work. */
-		if ((errno != ENOTEMPTY && errno != EEXIST) || !fs_is_dir(d->place))
+	bool kept = false;
+	while (rename(d->scratch, d->place) < 0) {
+		if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
 			return err_errno_writing(err, "cannot rename %s", d->scratch);
-		fs_remove_tree(d->scratch);
+		kept = keep && keep(d->place, ctx);
+		if (kept)
+			break;
+		if (fs_set_aside(d->place, err) < 0)
+			return -1;
 	}
+	if (kept)
+		fs_remove_tree(d->scratch);
 	if (sync_parent(d->place, err) < 0)
 		return -1;
-	free(d->place);
-	free(d->scratch);
-	*d = (struct fs_dir){0};
+	release_dir(d);
 	return 0;
 }
 
@@ -189,9 +222,7 @@ void fs_dir_abandon(struct fs_dir *d)
 {
 	if (d->scratch)
 		fs_remove_tree(d->scratch);
-	free(d->place);
-	free(d->scratch);
-	*d = (struct fs_dir){0};
+	release_dir(d);
 }
 
 /* Is it one of our names for what is not finished: something, ".tmp.", digits? */

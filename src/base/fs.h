@@ -3,7 +3,7 @@
  *
  *     struct fs_dir d;
  *     if (fs_dir_begin(&d, "results.artifacts/<key>", err) < 0) return -1;     makes <key>.tmp.<pid>/
- *     if (fs_dir_write(&d, "hypotheses.jsonl", bytes, n, err) < 0 || fs_dir_commit(&d, err) < 0)
+ *     if (fs_dir_write(&d, "hypotheses.jsonl", bytes, n, err) < 0 || fs_dir_commit(&d, NULL, NULL, err) < 0)
  *             fs_dir_abandon(&d);                                               removes what was written
  */
 #ifndef SWEEP_BASE_FS_H
@@ -11,20 +11,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
+#include "hash.h"
+
+struct fs_file {
+	char *name;
+	int64_t size;
+	char sha256[HASH_HEX];
+};
 
 struct fs_dir {
 	char *place;   /* where the folder goes */
 	char *scratch; /* where it is written */
+	struct fs_file *files;
+	size_t n_files, files_room; /* what was written, in that order */
 };
 
 int fs_dir_begin(struct fs_dir *d, const char *place, struct err *err);
 /* Writes and fsyncs one file of the folder. */
 int fs_dir_write(struct fs_dir *d, const char *name, const void *bytes, size_t n, struct err *err);
-/* fsyncs the folder, renames it into place (if a complete one is there already, that one stays), fsyncs the parent,
- * frees d. */
-int fs_dir_commit(struct fs_dir *d, struct err *err);
+/* fsyncs the folder, renames it into place, fsyncs the parent, frees d. What is in its place already stays, and the new
+ * folder goes, when keep says so; else (or without keep) it is set aside. */
+int fs_dir_commit(struct fs_dir *d, bool (*keep)(const char *place, void *ctx), void *ctx, struct err *err);
 void fs_dir_abandon(struct fs_dir *d);
 
 /* One file: written to path.tmp.<pid>, fsynced, renamed, parent fsynced. */
@@ -33,6 +43,9 @@ int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err
 int fs_make_dirs(const char *path, struct err *err);
 bool fs_exists(const char *path);
 bool fs_is_dir(const char *path);
+/* Renames a broken file or folder to <path>.unusable, in the place of what was set aside there before. Missing is fine.
+ */
+int fs_set_aside(const char *path, struct err *err);
 /* Removes a folder and the plain files and folders in it; missing is fine. */
 void fs_remove_tree(const char *path);
 /* Removes what writers that were killed left in dir: every <name>.tmp.<pid>. The caller must know that nobody writes
@@ -40,7 +53,8 @@ void fs_remove_tree(const char *path);
 void fs_remove_scratch(const char *dir);
 /* "a/b" joined with "c": the caller frees. An absolute second part wins. */
 char *fs_join(const char *dir, const char *name);
-/* The absolute path (not resolving links) of a possibly missing file; the caller frees. */
+/* The absolute path (not resolving links) of a possibly missing file; the caller frees. When the working directory was
+ * deleted it is the path as it is. */
 char *fs_absolute(const char *path);
 
 #endif

@@ -136,13 +136,9 @@ static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
 		return -1;
 	if (store_artifact_done(r->store, a->key, a->dir, err) < 0) {
 		/* A folder that cannot be used must not be in the way of the next attempt's. */
-		if (err->kind == ERR_INPUT) {
-			char *aside = mem_printf("%s.unusable", a->dir);
-			fs_remove_tree(aside);
-			if (rename(a->dir, aside) < 0)
-				fs_remove_tree(a->dir);
-			free(aside);
-		}
+		struct err ignored = {0};
+		if (err->kind == ERR_INPUT && fs_set_aside(a->dir, &ignored) < 0)
+			fs_remove_tree(a->dir);
 		return -1;
 	}
 	tally_artifact(r->tally, artifact);

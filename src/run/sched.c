@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include "base/artifact.h"
 #include "base/mem.h"
 
 #define TICK_MS      100
@@ -220,16 +220,23 @@ static void start_ready(struct sched *s)
 
 /* ---- what workers report ---- */
 
-static bool in_place(const struct sched *s, size_t artifact)
+/* Not in place is no failure; in place and broken is one, whose sentence the worker gets. */
+static bool in_place(const struct sched *s, struct worker *worker, size_t artifact)
 {
 	const struct plan_artifact *a = &s->plan->artifacts[artifact];
-	return s->options->have ? s->options->have(a, s->options->ctx) : fs_is_dir(a->dir);
+	if (s->options->have)
+		return s->options->have(a, s->options->ctx);
+	struct err why = {0};
+	enum artifact_state state = artifact_look(a->dir, a->key, a->kind, ARTIFACT_SIZES, &why);
+	if (state == ARTIFACT_BROKEN && !worker->reason[0])
+		snprintf(worker->reason, sizeof worker->reason, "%s", why.text);
+	return state == ARTIFACT_WHOLE;
 }
 
 /* Reports an artifact once, when it is in place. */
 static void take_artifact(struct sched *s, struct worker *worker, size_t artifact)
 {
-	if (s->made[artifact] == MADE_WELL || s->broken || !in_place(s, artifact))
+	if (s->made[artifact] == MADE_WELL || s->broken || !in_place(s, worker, artifact))
 		return;
 	const struct sched_listener *listener = s->options->listener;
 	struct err err = {0};

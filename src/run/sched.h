@@ -53,7 +53,7 @@ struct sched_options {
 	int64_t timeout_ms; /* an attempt that takes longer is ended, and its job has failed; 0: never */
 	const struct sched_listener *listener;
 	void *ctx;
-	bool (*have)(const struct plan_artifact *artifact, void *ctx); /* is it in place? NULL: its folder exists */
+	bool (*have)(const struct plan_artifact *artifact, void *ctx); /* is it in place? NULL: artifact_look */
 };
 
 struct sched_result {

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
-#include "base/json.h"
+#include "base/artifact.h"
 #include "base/mem.h"
 
 /* "dev_bleu" is `bleu` of split `dev`; of several splits that fit the longest name wins. */
@@ -32,13 +31,12 @@ static void find_metric(struct tally *t)
 static double read_score(const char *dir, const char *metric)
 {
 	struct err err = {0};
-	char *path = fs_join(dir, "artifact.json");
-	cJSON *root = json_read_file(path, (size_t)1 << 24, &err);
-	const cJSON *scores = cJSON_GetObjectItemCaseSensitive(root, "scores");
+	struct artifact artifact;
+	artifact_read(&artifact, dir, NULL, &err); /* NULL's members are NULL */
+	const cJSON *scores = cJSON_GetObjectItemCaseSensitive(artifact.card, "scores");
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(scores, metric);
 	double score = cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
-	cJSON_Delete(root);
-	free(path);
+	artifact_release(&artifact);
 	return score;
 }
 

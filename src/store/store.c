@@ -41,22 +41,22 @@ int store_fail(struct store *s, struct err *err)
 		code = SQLITE_FULL;
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_DATABASE,
 			       "%s is not a database of sweep (it is some other kind of file); give another "
 			       "name with --db",
 			       s->path);
 	case SQLITE_CORRUPT:
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_DATABASE,
 			       "%s is damaged (%s); move it away and run the sweep again: what is in %s is "
 			       "taken over, not computed again",
 			       s->path, said, s->artifacts_dir);
 	case SQLITE_READONLY:
-		return err_set(err, ERR_INPUT, "%s cannot be written: the file or its folder is read-only", s->path);
+		return err_set(err, ERR_DATABASE, "%s cannot be written: the file or its folder is read-only", s->path);
 	case SQLITE_CANTOPEN:
-		return err_set(err, ERR_INPUT, "cannot open %s: %s", s->path, said);
+		return err_set(err, ERR_DATABASE, "cannot open %s: %s", s->path, said);
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
-		return err_set(err, ERR_INPUT, "no permission for %s", s->path);
+		return err_set(err, ERR_DATABASE, "no permission for %s", s->path);
 	case SQLITE_FULL:
 		return err_set(err, ERR_ROOM,
 			       "no room on the disk for %s; make room and run the same command again: nothing "

@@ -35,8 +35,8 @@ const char *store_artifacts_dir(const struct store *store);
 int store_batch_begin(struct store *store, struct err *err);
 int store_batch_end(struct store *store, struct err *err);
 
-/* The plan's question. An artifact is there when its row says done and its folder exists; a complete folder without a
- * row (we were killed between rename and commit) is adopted. ctx is the store. */
+/* The plan's question. An artifact is there when its folder is whole; a whole folder without a row (we were killed
+ * between rename and commit) is adopted, a broken one is set aside, which the diary tells. */
 bool store_have_artifact(const char *key, enum job_kind kind, void *store);
 
 /* Registers sweep, runs, jobs and artifacts; repeats nothing that is there (same spec name and text: same sweep). */

@@ -8,53 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/artifact.h"
 #include "base/buf.h"
-#include "base/fs.h"
-#include "base/json.h"
 #include "base/jsonl.h"
 #include "base/mem.h"
 
-#define CARD_MAX  ((size_t)1 << 22) /* artifact.json */
 #define LINES_MAX ((size_t)1 << 29) /* hypotheses.jsonl, losses.jsonl */
-
-static const char *kind_name(enum job_kind kind)
-{
-	return kind == JOB_TRAIN ? "adapter" : "hypotheses";
-}
-
-static cJSON *read_card(const char *key, const char *dir, const char **kind, struct err *err)
-{
-	char *path = fs_join(dir, "artifact.json");
-	cJSON *card = json_read_file(path, CARD_MAX, err);
-	const char *found;
-	if (card && (json_string(card, "kind", kind, err) < 0 || json_string(card, "key", &found, err) < 0)) {
-		err_prefix(err, "%s", path);
-		cJSON_Delete(card);
-		card = NULL;
-	}
-	if (card && strcmp(*kind, "adapter") != 0 && strcmp(*kind, "hypotheses") != 0) {
-		err_at(err, path, 0, 0, "`kind`: expected adapter or hypotheses, found `%.40s`", *kind);
-		cJSON_Delete(card);
-		card = NULL;
-	}
-	if (card && strcmp(found, key) != 0) {
-		err_at(err, path, 0, 0, "`key`: expected %s, found `%.80s`", key, found);
-		cJSON_Delete(card);
-		card = NULL;
-	}
-	free(path);
-	return card;
-}
-
-bool store_artifact_complete(const char *key, enum job_kind kind, const char *dir)
-{
-	struct err err = {0};
-	const char *found = "";
-	cJSON *card = read_card(key, dir, &found, &err);
-	bool complete = card && strcmp(found, kind_name(kind)) == 0;
-	cJSON_Delete(card);
-	return complete;
-}
 
 /* Calls row() for every line of a JSON Lines file. */
 typedef int line_function(struct store *s, int64_t artifact, struct jsonl_value *values, int64_t *last,
@@ -281,11 +240,14 @@ int store_artifact_row(struct store *s, const char *key, const char *dir, bool a
 
 int store_artifact_done(struct store *s, const char *key, const char *dir, struct err *err)
 {
-	const char *kind;
-	cJSON *card = read_card(key, dir, &kind, err);
-	if (!card)
+	struct artifact artifact;
+	if (artifact_read(&artifact, dir, key, err) < 0 ||
+	    (artifact.listed && artifact_verify(&artifact, dir, ARTIFACT_SIZES, err) < 0)) {
+		artifact_release(&artifact);
 		return -1;
-	bool adapter = strcmp(kind, "adapter") == 0;
+	}
+	const cJSON *card = artifact.card;
+	bool adapter = artifact.kind == JOB_TRAIN;
 	const cJSON *split_item = cJSON_GetObjectItemCaseSensitive(card, "split");
 	const cJSON *arch = cJSON_GetObjectItemCaseSensitive(card, "arch");
 	const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(card, "seconds");
@@ -308,24 +270,32 @@ int store_artifact_done(struct store *s, const char *key, const char *dir, struc
 		result = complete_runs(s, id, err);
 	result = store_finish(s, result, err);
 out:
-	cJSON_Delete(card);
+	artifact_release(&artifact);
 	return result;
+}
+
+/* Out of the way, so that what is made again finds its place; said in the diary. */
+static void set_aside(struct store *s, const char *dir, const char *why)
+{
+	struct err ignored = {0};
+	if (s->mode == STORE_WRITE && fs_set_aside(dir, &ignored) == 0)
+		store_event(s, 0, "damaged", why, &ignored);
 }
 
 bool store_have_artifact(const char *key, enum job_kind kind, void *ctx)
 {
 	struct store *s = ctx;
-	struct err err = {0};
+	struct err err = {0}, why = {0};
 	int64_t id;
 	char *dir = fs_join(s->artifacts_dir, key);
-	bool have = false;
 	int row = store_int(s, &err, &id, "SELECT id FROM artifacts WHERE key = ?1 AND state = 'done'", "t", key);
-	if (row > 0) {
-		have = fs_is_dir(dir);
-	} else if (row == 0 && store_artifact_complete(key, kind, dir)) {
-		/* We were killed between the worker's rename and our commit, or the database was deleted. */
-		have = s->mode == STORE_READ || store_artifact_done(s, key, dir, &err) == 0;
-	}
+	/* Without a row we were killed between the worker's rename and our commit, or the database was deleted. */
+	enum artifact_state state = artifact_look(dir, key, kind, row > 0 ? ARTIFACT_SIZES : ARTIFACT_BYTES, &why);
+	bool have = row >= 0 && state == ARTIFACT_WHOLE;
+	if (state == ARTIFACT_BROKEN && why.kind == ERR_INPUT)
+		set_aside(s, dir, why.text);
+	else if (have && row == 0 && s->mode == STORE_WRITE)
+		have = store_artifact_done(s, key, dir, &err) == 0;
 	free(dir);
 	return have;
 }

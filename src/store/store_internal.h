@@ -78,9 +78,7 @@ void store_quote_text(const char *text, struct buf *out); /* as an SQL text lite
 /* store_data.c: the id of the rows for a split's inputs and references, read from its files when they are new */
 int store_dataset(struct store *s, const struct job_split *split, int64_t *id, struct err *err);
 
-/* store_artifact.c: true when dir holds a complete artifact of this key (its artifact.json says so) */
-bool store_artifact_complete(const char *key, enum job_kind kind, const char *dir);
-/* The artifact's row, made (pending) when it is new. */
+/* store_artifact.c: the artifact's row, made (pending) when it is new. */
 int store_artifact_row(struct store *s, const char *key, const char *dir, bool adapter, const char *split, int64_t *id,
 		       struct err *err);
 /* Sets score and rank: of one run, of all runs of a sweep, of the runs that show an artifact. */

@@ -48,12 +48,17 @@ struct fixture {
 		}                                                                                                      \
 	} while (0)
 
-static inline void fixture_put(const char *dir, const char *name, const char *text)
+static inline void fixture_put_bytes(const char *dir, const char *name, const char *bytes, size_t n)
 {
 	char *path = fs_join(dir, name);
 	FILE *f = fopen(path, "wb");
-	FIXTURE_CHECK(f && fwrite(text, 1, strlen(text), f) == strlen(text) && fclose(f) == 0);
+	FIXTURE_CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
 	free(path);
+}
+
+static inline void fixture_put(const char *dir, const char *name, const char *text)
+{
+	fixture_put_bytes(dir, name, text, strlen(text));
 }
 
 static inline void fixture_key(char key[HASH_HEX], const char *name, size_t i, const char *what)
@@ -238,6 +243,8 @@ static inline void fixture_write(struct fixture *f, size_t artifact)
 			buf_printf(&lines, "{\"step\":%d,\"loss\":%.6f,\"learning_rate\":%g}\n", step,
 				   1 + 3 * exp(-0.1 * step) + 0.05 * sin(step), 0.01 * (41 - step) / 40);
 		fixture_put(a->dir, "losses.jsonl", lines.data);
+		fixture_put(a->dir, "adapter_config.json", "{}");
+		fixture_put_bytes(a->dir, "adapter_model.safetensors", "\2\0\0\0\0\0\0\0{}", 10);
 	} else {
 		size_t run = (artifact - (FIXTURE_ADAPTERS - 1)) / 2;
 		bool dev = strcmp(a->split, "dev") == 0;

@@ -51,7 +51,7 @@ static void test_peft(void **state)
 		assert_int_equal(adapter_write(&out, a.table, a.n_virtual, &model, "some/\"tiny\" model",
 					       projection ? 20 : 12, projection, &err),
 				 0);
-		assert_int_equal(fs_dir_commit(&out, &err), 0);
+		assert_int_equal(fs_dir_commit(&out, NULL, NULL, &err), 0);
 		assert_same_file(golden, place, "adapter_config.json");
 		assert_same_file(golden, place, "adapter_model.safetensors");
 		char *card = fs_join(place, "README.md");

@@ -204,6 +204,13 @@ static void test_event_round_trip(void **state)
 	assert_int_equal(back.kind, EVENT_UNKNOWN);
 }
 
+static bool always(const char *place, void *ctx)
+{
+	(void)place;
+	(void)ctx;
+	return true;
+}
+
 static void test_fs(void **state)
 {
 	(void)state;
@@ -215,14 +222,23 @@ static void test_fs(void **state)
 	assert_int_equal(fs_dir_begin(&d, place, &err), 0);
 	assert_int_equal(fs_dir_write(&d, "one", "1", 1, &err), 0);
 	assert_false(fs_exists(place)); /* nothing before the commit */
-	assert_int_equal(fs_dir_commit(&d, &err), 0);
+	assert_int_equal(fs_dir_commit(&d, NULL, NULL, &err), 0);
 	assert_true(fs_is_dir(place));
-	/* a second writer of the same key changes nothing and leaves nothing behind */
-	assert_int_equal(fs_dir_begin(&d, place, &err), 0);
-	assert_int_equal(fs_dir_write(&d, "two", "2", 1, &err), 0);
-	assert_int_equal(fs_dir_commit(&d, &err), 0);
-	char *two = fs_join(place, "two");
-	assert_false(fs_exists(two));
+	/* a second writer changes nothing where what is there is to stay, and leaves nothing behind */
+	char *two = fs_join(place, "two"), *aside = mem_printf("%s.unusable", place);
+	for (int keep = 1; keep >= 0; keep--) {
+		assert_int_equal(fs_dir_begin(&d, place, &err), 0);
+		assert_int_equal(fs_dir_write(&d, "two", "2", 1, &err), 0);
+		char *left = mem_strdup(d.scratch);
+		assert_int_equal(fs_dir_commit(&d, keep ? always : NULL, NULL, &err), 0);
+		assert_int_equal(fs_exists(two), !keep);
+		assert_int_equal(fs_exists(aside), !keep); /* else the old one is set aside */
+		assert_false(fs_exists(left));
+		free(left);
+	}
+	free(aside);
+	assert_int_equal(fs_make_dirs("", &err), -1);
+	assert_int_equal(fs_set_aside("/no/such/thing", &err), 0);
 	assert_int_equal(fs_dir_begin(&d, place, &err), 0);
 	char *scratch = mem_strdup(d.scratch);
 	fs_dir_abandon(&d);

@@ -123,7 +123,7 @@ static int make_adapter(void **state)
 	char *place = fs_join(folder, "adapter");
 	assert_int_equal(fs_dir_begin(&dir, place, &err), 0);
 	assert_int_equal(adapter_write(&dir, table, 3, &model, "demo", model.n_embd, false, &err), 0);
-	assert_int_equal(fs_dir_commit(&dir, &err), 0);
+	assert_int_equal(fs_dir_commit(&dir, NULL, NULL, &err), 0);
 	free(place);
 	free(table);
 	model_release(&model);
