@@ -39,6 +39,14 @@ expect_one_sentence() {
 # refused NEEDLE: bad input: status 2, one sentence that holds NEEDLE
 refused() { expect_status 2; expect_one_sentence; expect_err "$1"; }
 check() { CHECKS=$((CHECKS + 1)); RAN="$*"; "$@" || fail "expected to hold: $*"; }
+# The cache that `dataset: e2e` is found in, filled from the copy beside the checkout; false where there is none.
+e2e_cache() {
+	local from="$SOURCE_DIR/../shared/e2e"
+	[ -r "$from/train.txt.gz" ] || return 1
+	export HF_ASSETS_CACHE="$WORK/assets"
+	mkdir -p "$HF_ASSETS_CACHE/sweep/datasets/e2e"
+	cp "$from"/* "$HF_ASSETS_CACHE/sweep/datasets/e2e/"
+}
 skip() { echo "skipped: $1"; exit 77; }
 finish() {
 	echo "$CHECKS checks, $BAD failed"

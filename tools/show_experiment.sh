@@ -20,8 +20,9 @@ hub=$!
 trap 'kill $hub 2>/dev/null; rm -rf "$work"' EXIT
 for _ in $(seq 100); do [ -e "$work/hub/port" ] && break; sleep 0.1; done
 export HF_ENDPOINT="http://127.0.0.1:$(cat "$work/hub/port")" HF_HOME="$work/hf"
-e2e=$(cd ../shared/e2e && pwd)
-sed -e "s|\.\./\.\./shared/e2e|$e2e|g" -e "s|dev.out}|dev.out, limit: $tables}|" sweeps/prefixtune.yaml >"$work/prefixtune.yaml"
+mkdir -p "$HF_HOME/assets/sweep/datasets"
+cp -r ../shared/e2e "$HF_HOME/assets/sweep/datasets/"
+cp sweeps/prefixtune.yaml "$work/"
 cd "$work"
-time "$SWEEP" run prefixtune.yaml --set "train_limit=$pairs"
+time "$SWEEP" run prefixtune.yaml --set "train_limit=$pairs" --set "dataset={name: e2e, eval: {dev: {limit: $tables}, small: }}"
 "$SWEEP" report --top 0

@@ -576,6 +576,7 @@ static void test_files(void **state)
 			if (i == 2) {
 				assert_int_equal(points.n, 8);
 				assert_int_equal(spec.n_grids, 8);
+				assert_int_equal(spec.n_expected, 14);
 				for (size_t j = 0; j < 8; j++)
 					assert_non_null(points.point[j].label);
 			}
