@@ -12,6 +12,7 @@
 #include "base/bootstrap.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cli.h"
 #include "report/report.h"
 #include "term/term.h"
@@ -174,7 +175,7 @@ static void put_text(const struct compare *c, const char *name, double bleu, con
 	struct buf line = BUF_INIT;
 	buf_reserve(&line, 0);
 	buf_clear(&line);
-	report_plain(text->data, text->size, &line);
+	utf8_clean(text->data, text->size, &line);
 	buf_printf(out, "  %s%-9s%s", paint(c->colour, PAINT_DIM), name, paint(c->colour, PAINT_PLAIN));
 	if (isnan(bleu))
 		buf_adds(out, "       ");
@@ -332,8 +333,7 @@ int cmd_compare(int argc, char **argv, struct err *err)
 			put_json(&c, &out);
 		else
 			put_table(&c, &out);
-		if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
-			result = err_errno(err, "cannot write");
+		result = term_print(&out, err);
 		buf_release(&out);
 	}
 	release(&c);

@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "hub/hub.h"
 #include "hub/hub_bar.h"
+#include "term/term.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -72,7 +73,7 @@ int cmd_fetch(int argc, char **argv, struct err *err)
 	if (fetch(name, dataset || pinned, &how, &dir, err) < 0) {
 		if (!interrupted && err->kind != ERR_SYSTEM && err->kind != ERR_ROOM)
 			return -1;
-		fprintf(stderr, "sweep: %s\n", err->text);
+		term_say(stderr, "sweep: %s", err->text);
 		return interrupted ? 130 : 1; /* the network, the disk: not the user's mistake */
 	}
 	printf("%s\n", dir);

@@ -255,7 +255,7 @@ static int work(struct generate *g, struct err *err)
 	int status = sched_run(&plan, executor, &options, &result, err);
 	executor->ops->free(executor);
 	if (g->live)
-		fprintf(stderr, "\r\033[K");
+		fputs(TERM_CLEAR_LINE, stderr);
 	if (status == 0 && result.failed) {
 		if (!g->refused && g->log_tail)
 			fprintf(stderr, "%s\n", g->log_tail);
@@ -350,7 +350,7 @@ int cmd_generate(int argc, char **argv, struct err *err)
 	bool helped = false;
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
 	int status = n < 0 ? -1 : 0;
-	g.live = isatty(STDERR_FILENO) && term_colour(STDERR_FILENO);
+	g.live = term_live(STDERR_FILENO);
 	if (n >= 0 && !helped)
 		status = generate(&g, n, argv, err);
 	if (g.dir)

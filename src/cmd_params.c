@@ -1,6 +1,6 @@
 /* cmd_params.c - `sweep params`: every hyperparameter, straight from params.def (docs/ARCHITECTURE.md, invariant 8).
  *
- * Three forms of the same rows: a table of 80 columns for people, JSON for programs, and the Markdown table of
+ * Three forms of the same rows: a table for people, JSON for programs, and the Markdown table of
  * docs/SWEEP_FILE.md, which a test compares with this output so that the page cannot go stale. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 #include "base/params.h"
 #include "cli.h"
 #include "term/term.h"
+#include "term/text.h"
 
-#define COLUMNS       80
 #define NAME_WIDTH    21
 #define DEFAULT_WIDTH 8
 #define STAGE_WIDTH   7
@@ -24,24 +24,11 @@ static const char *stage_name(enum param_stage stage)
 }
 
 /* Words wrapped into the last column; the cursor stands in it, and ends on a new line. */
-static void put_text(const char *text, const char *before, const char *after)
+static void put_text(const char *text, struct buf *out)
 {
-	size_t at = TEXT_AT;
-	fputs(before, stdout);
-	for (const char *p = text; *p;) {
-		size_t n = strcspn(p, " ");
-		if (at > TEXT_AT && at + 1 + n > COLUMNS) {
-			printf("%s\n%*s%s", after, TEXT_AT, "", before);
-			at = TEXT_AT;
-		} else if (at > TEXT_AT) {
-			putchar(' ');
-			at++;
-		}
-		fwrite(p, 1, n, stdout);
-		at += n;
-		p += n + (p[n] == ' ');
-	}
-	printf("%s\n", after);
+	int columns = term_columns(STDOUT_FILENO);
+	text_wrap(text, TEXT_AT, TEXT_AT, columns > TEXT_AT + 20 ? (size_t)columns : TEXT_AT + 20, out);
+	buf_addc(out, '\n');
 }
 
 static void describe(int id, struct buf *out)
@@ -50,25 +37,29 @@ static void describe(int id, struct buf *out)
 	params_describe(id, out);
 }
 
-static void print_table(bool colour)
+static int print_table(bool colour, struct err *err)
 {
 	const char *bold = paint(colour, PAINT_BOLD), *dim = paint(colour, PAINT_DIM),
 		   *plain = paint(colour, PAINT_PLAIN);
-	struct buf text = BUF_INIT;
-	printf("%s%-*s%-*s%-*s%s%s\n", bold, NAME_WIDTH, "parameter", DEFAULT_WIDTH, "default", STAGE_WIDTH, "stage",
-	       "what it does; which values it takes", plain);
+	struct buf text = BUF_INIT, out = BUF_INIT;
+	buf_printf(&out, "%s%-*s%-*s%-*s%s%s\n", bold, NAME_WIDTH, "parameter", DEFAULT_WIDTH, "default", STAGE_WIDTH,
+		   "stage", "what it does; which values it takes", plain);
 	for (int id = 0; id < PARAM_COUNT; id++) {
 		const struct param_info *info = &param_table[id];
-		printf("%s%-*s%s%-*s%-*s", bold, NAME_WIDTH, info->name, plain, DEFAULT_WIDTH, info->default_text,
-		       STAGE_WIDTH, stage_name(info->stage));
-		put_text(info->help, "", "");
+		buf_printf(&out, "%s%-*s%s%-*s%-*s", bold, NAME_WIDTH, info->name, plain, DEFAULT_WIDTH,
+			   info->default_text, STAGE_WIDTH, stage_name(info->stage));
+		put_text(info->help, &out);
 		describe(id, &text);
 		if (info->aliases[0])
 			buf_printf(&text, "; also written %s", info->aliases);
-		printf("%*s", TEXT_AT, "");
-		put_text(text.data, dim, plain);
+		buf_printf(&out, "%*s%s", TEXT_AT, "", dim);
+		put_text(text.data, &out);
+		buf_adds(&out, plain);
 	}
+	int result = term_print(&out, err);
 	buf_release(&text);
+	buf_release(&out);
+	return result;
 }
 
 static void print_markdown(void)
@@ -164,8 +155,8 @@ int cmd_params(int argc, char **argv, struct err *err)
 	if (n > 0)
 		return err_set(err, ERR_USAGE, "params: takes no arguments, found `%s`", argv[1]);
 	if (strcmp(format, "table") == 0)
-		print_table(term_colour(STDOUT_FILENO));
-	else if (strcmp(format, "json") == 0)
+		return print_table(term_colour(STDOUT_FILENO), err);
+	if (strcmp(format, "json") == 0)
 		print_json();
 	else if (strcmp(format, "markdown") == 0)
 		print_markdown();

@@ -32,6 +32,7 @@
 #include "run/tally.h"
 #include "store/store.h"
 #include "term/term.h"
+#include "term/text.h"
 
 #define FAILURES_SHOWN 5
 #define LEADERS_SHOWN  5
@@ -197,8 +198,10 @@ static int check_event(void *ctx, size_t job, int worker, const struct event *ev
 	(void)job;
 	(void)worker;
 	(void)err;
-	if (event->kind == EVENT_NOTE)
-		fprintf(stderr, "%snote: %s\n", c->live ? "\r\033[K" : "", event->text);
+	if (event->kind == EVENT_NOTE) {
+		fputs(c->live ? TERM_CLEAR_LINE : "", stderr);
+		term_say(stderr, "note: %s", event->text);
+	}
 	if (event->kind == EVENT_ERROR)
 		c->input = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
 	return 0;
@@ -232,7 +235,7 @@ static int run_check(struct run *r, struct err *err)
 		fprintf(stderr, "checking model and data");
 	int status = sched_run(&plan, r->executor, &options, &result, err);
 	if (r->live)
-		fprintf(stderr, "\r\033[K");
+		fputs(TERM_CLEAR_LINE, stderr);
 	if (status == 0 && result.failed) {
 		*err = check.err;
 		status = -1;
@@ -263,7 +266,7 @@ static void say_failures(const struct run *r, const struct record *record)
 {
 	for (size_t i = 0; i < record->n_failures && i < FAILURES_SHOWN; i++) {
 		const struct record_failure *f = &record->failures[i];
-		fprintf(stderr, "failed: %s: %s\n", r->plan.jobs[f->job].title, f->reason);
+		term_say(stderr, "failed: %s: %s", r->plan.jobs[f->job].title, f->reason);
 		bool same = f->log_tail && !strchr(f->log_tail, '\n') && strstr(f->log_tail, f->reason);
 		if (f->log_tail && !same)
 			put_indented(f->log_tail);
@@ -282,7 +285,7 @@ static void say_best(const struct run *r)
 		return;
 	struct buf text = BUF_INIT;
 	tally_describe(&r->tally, r->tally.best, &text);
-	printf("best %s %.2f: %s\n", r->spec.metric, r->tally.best_score, text.data);
+	term_say(stdout, "best %s %.2f: %s", r->spec.metric, r->tally.best_score, text.data);
 	buf_release(&text);
 }
 
@@ -300,7 +303,8 @@ static void say_leaderboard(const struct run *r)
 	report.width = term_columns(STDOUT_FILENO);
 	struct buf out = BUF_INIT;
 	report_table(&report, &out);
-	printf("\n%s", out.data ? out.data : "");
+	fputc('\n', stdout);
+	term_print(&out, &err);
 	buf_release(&out);
 	report_release(&report);
 }
@@ -310,14 +314,14 @@ static void say_end(const struct run *r)
 	size_t done = r->tally.complete, all = r->plan.n_runs;
 	bool plain_db = strcmp(r->db, "results.db") == 0;
 	struct buf took = BUF_INIT;
-	progress_duration((double)(clock_ms() - r->started_at) / 1000, &took);
+	text_duration((double)(clock_ms() - r->started_at) / 1000, &took);
 	if (done == all && r->plan.n_jobs == 0)
-		printf("%s: all %zu runs are done\n", r->spec.name, all);
+		term_say(stdout, "%s: all %zu runs are done", r->spec.name, all);
 	else if (done == all)
-		printf("%s: all %zu runs are done, %zu job%s in %s\n", r->spec.name, all, r->plan.n_jobs,
-		       r->plan.n_jobs == 1 ? "" : "s", took.data);
+		term_say(stdout, "%s: all %zu runs are done, %zu job%s in %s", r->spec.name, all, r->plan.n_jobs,
+			 r->plan.n_jobs == 1 ? "" : "s", took.data);
 	else
-		printf("%s: %zu of %zu runs are done\n", r->spec.name, done, all);
+		term_say(stdout, "%s: %zu of %zu runs are done", r->spec.name, done, all);
 	buf_release(&took);
 	say_best(r);
 	if (r->plan.n_jobs && done > 1 && !r->quiet)
@@ -328,14 +332,15 @@ static void say_end(const struct run *r)
 			r->result.failed, r->result.failed == 1 ? "" : "s", (long long)r->failures, r->result.stopped,
 			r->result.stopped == 1 ? " is" : "s are");
 	if (r->result.interrupted && done < all) {
-		fprintf(stderr, "interrupted; the same command goes on from here: sweep run %s%s%s", r->file,
-			plain_db ? "" : " --db ", plain_db ? "" : r->db);
+		struct buf again = BUF_INIT;
+		buf_printf(&again, "sweep run %s%s%s", r->file, plain_db ? "" : " --db ", plain_db ? "" : r->db);
 		for (size_t i = 0; i < r->n_overrides; i++)
-			fprintf(stderr, " --set '%s'", r->overrides[i]);
-		fputc('\n', stderr);
+			buf_printf(&again, " --set '%s'", r->overrides[i]);
+		term_say(stderr, "interrupted; the same command goes on from here: %s", again.data);
+		buf_release(&again);
 	} else if (!r->quiet && done > 0) {
-		fprintf(stderr, "look further: sweep report%s%s, or sqlite3 %s 'SELECT * FROM leaderboard LIMIT 5'\n",
-			plain_db ? "" : " --db ", plain_db ? "" : r->db, r->db);
+		term_say(stderr, "look further: sweep report%s%s, or sqlite3 %s 'SELECT * FROM leaderboard LIMIT 5'",
+			 plain_db ? "" : " --db ", plain_db ? "" : r->db, r->db);
 	}
 }
 
@@ -343,23 +348,12 @@ static void say_end(const struct run *r)
 static void say_halted(struct run *r, const struct err *err)
 {
 	bool changed = err->kind == ERR_CHANGED;
-	fprintf(stderr, "sweep: %s; finished work is kept, and the same command %s\n", err->text,
-		changed ? "does with the file as it is now what is to be done" : "goes on from here");
+	term_say(stderr, "sweep: %s; finished work is kept, and the same command %s", err->text,
+		 changed ? "does with the file as it is now what is to be done" : "goes on from here");
 	r->status = changed ? 1 : 2;
 }
 
 /* ---- the work ---- */
-
-static bool is_utf8(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-	for (size_t i = 0; i < 3; i++) {
-		const char *value = getenv(names[i]);
-		if (value && value[0])
-			return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
-	}
-	return false;
-}
 
 static int work(struct run *r, struct err *err)
 {
@@ -372,7 +366,7 @@ static int work(struct run *r, struct err *err)
 		.fd = STDERR_FILENO,
 		.live = r->live,
 		.colour = term_colour(STDERR_FILENO),
-		.utf8 = is_utf8(),
+		.utf8 = term_utf8(),
 		.quiet = r->quiet,
 		.now = clock_ms(),
 	};
@@ -457,7 +451,7 @@ static int run(struct run *r, struct err *err)
 	signal(SIGXFSZ, SIG_IGN); /* a file size limit is "no room" (EFBIG), and told like it */
 	if (r->timeout && read_duration("--timeout", r->timeout, &r->timeout_ms, err) < 0)
 		return -1;
-	r->live = !r->quiet && isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+	r->live = !r->quiet && term_live(STDERR_FILENO);
 	if (prepare(r, err) < 0)
 		return -1;
 	if (r->dry)

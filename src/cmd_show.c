@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cli.h"
 #include "report/report.h"
 #include "term/term.h"
+#include "term/text.h"
 
 struct show {
 	struct store *store;
@@ -185,7 +187,7 @@ static void show_attempts(const struct show *s, struct buf *out)
 		if (a->attempt > 1)
 			buf_printf(&line, " at attempt %lld", (long long)a->attempt);
 		buf_adds(&line, ", ");
-		report_duration(a->seconds, &line);
+		text_duration(a->seconds, &line);
 		buf_printf(&line, " on %lld thread%s", (long long)a->threads, a->threads == 1 ? "" : "s");
 		if (!isnan(a->tokens_per_second))
 			buf_printf(&line, ", %.0f tokens/s", a->tokens_per_second);
@@ -225,7 +227,7 @@ static void show_output(const struct show *s, const char *which, const struct st
 			continue;
 		buf_clear(&line);
 		buf_reserve(&line, 0);
-		report_plain(parts[i].text->data, parts[i].text->size, &line);
+		utf8_clean(parts[i].text->data, parts[i].text->size, &line);
 		buf_printf(out, "    %s%-10s%s%s\n", paint(s->colour, PAINT_DIM), parts[i].name,
 			   paint(s->colour, PAINT_PLAIN), line.size ? line.data : "");
 	}
@@ -317,8 +319,8 @@ int cmd_show(int argc, char **argv, struct err *err)
 		result = store_query_varying(s.store, s.run.run.sweep_id, s.varies, err);
 	if (result == 0)
 		result = show_table(&s, &out, err);
-	if (result == 0 && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0))
-		result = err_errno(err, "cannot write");
+	if (result == 0)
+		result = term_print(&out, err);
 	buf_release(&out);
 	store_full_run_release(&s.run);
 	store_close(s.store);

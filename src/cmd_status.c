@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cli.h"
 #include "report/report.h"
 #include "term/term.h"
+#include "term/text.h"
 
 #define WAITING_SHOWN 5
 #define FAILED_SHOWN  20
@@ -53,7 +55,7 @@ static int put_best(const struct status *s, struct buf *out, struct err *err)
 static void put_running(const struct store_job *job, struct buf *out)
 {
 	buf_printf(out, "  %s: ", job->title);
-	report_duration(job->last.seconds, out);
+	text_duration(job->last.seconds, out);
 	if (!isnan(job->loss))
 		buf_printf(out, ", step %lld, loss %.3f", (long long)job->step, job->loss);
 	buf_printf(out, ", worker %lld (process %lld)", (long long)job->last.worker, (long long)job->last.pid);
@@ -82,7 +84,7 @@ static void put_failed(const struct status *s, const struct store_job *job, stru
 	while (log && *log) {
 		size_t n = strcspn(log, "\n");
 		buf_printf(out, "    %s| ", paint(s->colour, PAINT_DIM));
-		report_plain(log, n, out);
+		utf8_clean(log, n, out);
 		buf_printf(out, "%s\n", paint(s->colour, PAINT_PLAIN));
 		log += n + (log[n] == '\n');
 	}
@@ -171,8 +173,8 @@ int cmd_status(int argc, char **argv, struct err *err)
 		return -1;
 	struct buf out = BUF_INIT;
 	int result = put_status(&s, sweep, db, &out, err);
-	if (result == 0 && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0))
-		result = err_errno(err, "cannot write");
+	if (result == 0)
+		result = term_print(&out, err);
 	buf_release(&out);
 	store_close(s.store);
 	return result;

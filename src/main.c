@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "term/term.h"
 
 #ifndef SWEEP_VERSION
 #define SWEEP_VERSION "unknown"
@@ -14,7 +15,7 @@
 static int complain(const struct err *err)
 {
 	fflush(stdout);
-	fprintf(stderr, "sweep: %s\n", err->text);
+	term_say(stderr, "sweep: %s", err->text);
 	return err->kind == ERR_INTERNAL || err->kind == ERR_CHANGED ? 1 : 2;
 }
 

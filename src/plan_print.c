@@ -2,7 +2,7 @@
  *
  * Read by a person who wants to know, before hours of work, whether the file says what she meant: how many runs, how
  * much of the work is shared, what an earlier sweep has left, and what the longest wait will be. Counts come first, in
- * one small table; nothing is wider than 80 columns unless a name is, and on a pipe a job stays on one line, for grep.
+ * one small table; nothing is wider than the terminal unless a word is, and on a pipe a job stays on one line, for grep.
  */
 #include "plan_print.h"
 
@@ -15,27 +15,15 @@
 #include "cli.h"
 #include "plan/plan_notes.h"
 #include "term/term.h"
+#include "term/text.h"
 
-#define COLUMNS 80
-
-/* Words of text, wrapped at COLUMNS with `indent` spaces in front of every further line. */
-static void put_wrapped(FILE *out, const char *text, size_t at, size_t indent)
+/* Words of text, wrapped at the terminal's width with `indent` spaces in front of every further line. */
+static void put_wrapped(FILE *out, const char *text, size_t at, size_t indent, int columns)
 {
-	bool first = true;
-	for (const char *p = text; *p; first = false) {
-		size_t n = strcspn(p, " ");
-		if (!first && at + 1 + n > COLUMNS) {
-			fprintf(out, "\n%*s", (int)indent, "");
-			at = indent;
-		} else if (!first) {
-			fputc(' ', out);
-			at++;
-		}
-		fwrite(p, 1, n, out);
-		at += n;
-		p += n + (p[n] == ' ');
-	}
-	fputc('\n', out);
+	struct buf lines = BUF_INIT;
+	text_wrap(text, at, indent, (size_t)columns, &lines);
+	fprintf(out, "%s\n", buf_text(&lines));
+	buf_release(&lines);
 }
 
 static const char *grouped(size_t n, char room[32])
@@ -105,7 +93,7 @@ static void put_chain(FILE *out, const struct plan *plan)
 		buf_printf(&text, "%s, then ", plan->jobs[last->waits_for].title);
 	buf_adds(&text, last->title);
 	fputs(head, out);
-	put_wrapped(out, text.data, strlen(head), strlen(head));
+	put_wrapped(out, text.data, strlen(head), strlen(head), term_columns(fileno(out)));
 	buf_release(&text);
 }
 
@@ -120,7 +108,7 @@ static void put_heading(FILE *out, const struct spec *spec, const struct plan *p
 		buf_printf(&text, "%s%s", i == 0 ? "" : i + 1 == spec->n_splits ? " and " : ", ", spec->splits[i].name);
 	buf_printf(&text, "; %s %s is best", spec->maximize ? "highest" : "lowest", spec->metric);
 	fprintf(out, "%s%s%s: ", paint(colour, PAINT_BOLD), spec->name, paint(colour, PAINT_PLAIN));
-	put_wrapped(out, text.data, strlen(spec->name) + 2, 2);
+	put_wrapped(out, text.data, text_width(spec->name) + 2, 2, term_columns(fileno(out)));
 	buf_release(&text);
 }
 
@@ -163,10 +151,7 @@ static void put_job(FILE *out, const char *state, const char *title, const char 
 	struct buf text = BUF_INIT;
 	buf_printf(&text, "%s; %s", title, why);
 	fprintf(out, "%-6s", state);
-	if (isatty(fileno(out)))
-		put_wrapped(out, text.data, 6, 8);
-	else
-		fprintf(out, "%s\n", text.data);
+	put_wrapped(out, text.data, 6, 8, term_wrap_at(fileno(out)));
 	buf_release(&text);
 }
 
@@ -212,7 +197,7 @@ void plan_print_explain(FILE *out, const struct spec *spec, const struct plan *p
 void plan_print_notices(FILE *out, const struct spec *spec, const struct plan *plan)
 {
 	for (size_t i = 0; i < spec->n_notices; i++)
-		fprintf(out, "note: %s\n", spec->notices[i]);
+		term_say(out, "note: %s", spec->notices[i]);
 	for (size_t i = 0; i < plan->n_notices; i++)
-		fprintf(out, "note: %s\n", plan->notices[i]);
+		term_say(out, "note: %s", plan->notices[i]);
 }

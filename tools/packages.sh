@@ -33,7 +33,7 @@ need_packages() {
 
 # What sweep is built from (docs/ARCHITECTURE.md says why each is there).
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libblis-openmp-dev libyaml-dev libsqlite3-dev
-	libcurl4-openssl-dev libcjson-dev libpcre2-dev zlib1g-dev libssl-dev"
+	libcurl4-openssl-dev libcjson-dev libpcre2-dev libutf8proc-dev zlib1g-dev libssl-dev"
 
 # build_preset NAME [TARGETS]: configures where that is needed, then builds what changed; quiet unless it fails. Without
 # targets everything is built, tests too (and configured again: their packages may have come since).

@@ -35,6 +35,11 @@ void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list ap);
+/* The text so far, "" before anything was appended. */
+static inline const char *buf_text(const struct buf *b)
+{
+	return b->data ? b->data : "";
+}
 char *buf_detach(struct buf *b); /* the caller frees; never NULL */
 
 /* Appends a whole file of at most max bytes. Plain files only. */

@@ -1,10 +1,15 @@
-/* err.c - one sentence for each failure; see err.h. */
+/* err.c - one sentence for each failure; see err.h.
+ *
+ * Names and pieces of files stand in these sentences, and go on to terminals, logs and the database: they are cleaned
+ * here, once, where every sentence is made (utf8.h). */
 #include "err.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include "utf8.h"
 
 static void err_vformat(char *to, size_t room, const char *format, va_list ap)
 {
@@ -20,7 +25,7 @@ int err_set(struct err *err, enum err_kind kind, const char *format, ...)
 	err_vformat(text, sizeof text, format, ap);
 	va_end(ap);
 	err->kind = kind;
-	memcpy(err->text, text, sizeof text);
+	utf8_clean_into(err->text, sizeof err->text, text, strlen(text));
 	return -1;
 }
 

@@ -7,15 +7,17 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "utf8.h"
 
 static const char *const event_names[EVENT_COUNT] = {"unknown",  "start", "progress", "loss",
 						     "artifact", "error", "done",     "note"};
 
+/* What a worker says goes to terminals and into the database: cleaned here, once, for both. */
 static void get_text(const cJSON *o, const char *name, char *to, size_t room)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, name);
 	if (cJSON_IsString(item))
-		snprintf(to, room, "%s", item->valuestring);
+		utf8_clean_into(to, room, item->valuestring, strlen(item->valuestring));
 }
 
 static double get_number(const cJSON *o, const char *name)

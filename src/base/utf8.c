@@ -68,6 +68,60 @@ void utf8_replace(const char *text, size_t n, struct buf *out)
 	}
 }
 
+/* What stands in the place of a character on a line, or NULL: itself. */
+static const char *stand_in(uint32_t c)
+{
+	if (c == '\n')
+		return "\xE2\x8F\x8E";
+	if (c == '\t')
+		return " ";
+	if (c == UINT32_MAX || c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) ||
+	    (c >= 0x2066 && c <= 0x2069))
+		return "\xEF\xBF\xBD";
+	return NULL;
+}
+
+void utf8_clean(const char *text, size_t n, struct buf *out)
+{
+	uint32_t c;
+	for (size_t step; n; text += step, n -= step) {
+		step = utf8_next(text, n, &c);
+		const char *other = stand_in(c);
+		if (other)
+			buf_adds(out, other);
+		else
+			buf_add(out, text, step);
+	}
+}
+
+void utf8_clean_lines(const char *text, size_t n, struct buf *out)
+{
+	for (const char *end = text + n; text < end;) {
+		const char *stop = memchr(text, '\n', (size_t)(end - text));
+		size_t size = (size_t)((stop ? stop : end) - text);
+		utf8_clean(text, size, out);
+		if (stop)
+			buf_addc(out, '\n');
+		text += size + (stop != NULL);
+	}
+}
+
+void utf8_clean_into(char *to, size_t room, const char *text, size_t n)
+{
+	uint32_t c;
+	for (size_t step; n; text += step, n -= step) {
+		step = utf8_next(text, n, &c);
+		const char *other = stand_in(c);
+		size_t size = other ? strlen(other) : step;
+		if (size >= room)
+			break;
+		memcpy(to, other ? other : text, size);
+		to += size;
+		room -= size;
+	}
+	*to = '\0';
+}
+
 bool utf8_is_space(uint32_t c)
 {
 	return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||

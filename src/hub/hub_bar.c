@@ -4,15 +4,16 @@
  * Files that take under a second leave one line each; a line is never longer than the terminal, since a wrapped one
  * could not be drawn over. */
 #include "hub_bar.h"
-#include "base/clock.h"
-#include "term/term.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
+
+#include "base/clock.h"
+#include "term/term.h"
+#include "term/text.h"
 
 #define SMOOTH_S 3.0
 #define SAY_MS   10000 /* plain lines: one in so many milliseconds */
@@ -21,11 +22,11 @@
 
 void hub_bar_init(struct hub_bar *bar, FILE *out)
 {
-	const char *term = getenv("TERM"), *disabled = getenv("HF_HUB_DISABLE_PROGRESS_BARS");
+	const char *disabled = getenv("HF_HUB_DISABLE_PROGRESS_BARS");
 	bool off = disabled && (strcmp(disabled, "1") == 0 || strcasecmp(disabled, "true") == 0 ||
 				strcasecmp(disabled, "yes") == 0 || strcasecmp(disabled, "on") == 0);
 	*bar = (struct hub_bar){.out = out};
-	bar->live = !off && isatty(fileno(out)) && term && *term && strcmp(term, "dumb") != 0;
+	bar->live = !off && term_live(fileno(out));
 }
 
 void hub_bar_size(char *to, size_t room, int64_t bytes)
@@ -40,30 +41,22 @@ void hub_bar_size(char *to, size_t room, int64_t bytes)
 		snprintf(to, room, "%.2f GB", (double)bytes / 1e9);
 }
 
-static void format_time(char *to, size_t room, double seconds)
-{
-	if (!(seconds < 360000))
-		snprintf(to, room, "-:--");
-	else if (seconds < 3600)
-		snprintf(to, room, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
-	else
-		snprintf(to, room, "%d:%02d:%02d", (int)seconds / 3600, (int)seconds / 60 % 60, (int)seconds % 60);
-}
-
 void hub_bar_line(char *to, size_t room, int columns, const struct hub_progress *p, double speed)
 {
-	char done[24], total[24], number[24], rate[32] = "", left[24] = "-:--", tail[160], bar[BAR_MAX + 3] = "";
+	char done[24], total[24], number[24], rate[32] = "", tail[160], bar[BAR_MAX + 3] = "";
+	struct buf left = BUF_INIT;
 	double part = p->total > 0 ? (double)p->done / (double)p->total : 1;
 	hub_bar_size(done, sizeof done, p->done);
 	hub_bar_size(total, sizeof total, p->total);
 	if (speed > 0) {
 		hub_bar_size(number, sizeof number, (int64_t)speed);
 		snprintf(rate, sizeof rate, "  %s/s", number);
-		format_time(left, sizeof left, ceil((double)(p->total - p->done) / speed));
 	}
-	snprintf(tail, sizeof tail, " %3d%%  %s of %s%s  ETA %s", (int)(part * 100), done, total, rate, left);
+	text_time_left(speed > 0 ? (double)(p->total - p->done) / speed : (double)NAN, &left);
+	snprintf(tail, sizeof tail, " %3d%%  %s of %s%s  ETA %s", (int)(part * 100), done, total, rate, left.data);
 	if ((int)(strlen(p->file) + strlen(tail)) > columns) /* a narrow terminal */
-		snprintf(tail, sizeof tail, " %3d%%  ETA %s", (int)(part * 100), left);
+		snprintf(tail, sizeof tail, " %3d%%  ETA %s", (int)(part * 100), left.data);
+	buf_release(&left);
 	int space = columns - (int)strlen(p->file) - (int)strlen(tail) - 3;
 	int width = space > BAR_MAX ? BAR_MAX : space;
 	if (width >= BAR_MIN) {
@@ -81,7 +74,7 @@ void hub_bar_line(char *to, size_t room, int columns, const struct hub_progress 
 static void clear_line(struct hub_bar *bar)
 {
 	if (bar->drawn)
-		fputs("\r\033[K", bar->out);
+		fputs(TERM_CLEAR_LINE, bar->out);
 	bar->drawn = false;
 }
 
@@ -150,6 +143,6 @@ void hub_bar_notice(void *ctx, const char *sentence)
 {
 	struct hub_bar *bar = ctx;
 	clear_line(bar);
-	fprintf(bar->out, "sweep: %s\n", sentence);
+	term_say(bar->out, "sweep: %s", sentence);
 	fflush(bar->out);
 }

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "points.h"
 #include "spec_parts.h"
 #include "yaml.h"
@@ -265,6 +266,15 @@ static int read_metric(struct spec *spec, const struct yaml_node *node, struct e
 	return spec_check_metric(spec, name, "metric.name", spec->metric, err);
 }
 
+/* Names are shown and stored for ever: as one line of letters. */
+void spec_clean(char **name)
+{
+	struct buf clean = BUF_INIT;
+	utf8_clean(*name, strlen(*name), &clean);
+	free(*name);
+	*name = buf_detach(&clean);
+}
+
 static int read_name(struct spec *spec, const struct yaml_node *node, struct err *err)
 {
 	if (node) {
@@ -272,11 +282,13 @@ static int read_name(struct spec *spec, const struct yaml_node *node, struct err
 			return -1;
 		if (strlen(spec->name) > 200)
 			return yaml_err(node, err, "name: more than 200 bytes");
+		spec_clean(&spec->name);
 		return 0;
 	}
 	const char *slash = strrchr(spec->path, '/'), *base = slash ? slash + 1 : spec->path;
 	const char *dot = strrchr(base, '.');
 	spec->name = dot && dot != base ? mem_strndup(base, (size_t)(dot - base)) : mem_strdup(base);
+	spec_clean(&spec->name);
 	return 0;
 }
 

@@ -281,6 +281,7 @@ static int read_label(struct spec *spec, struct spec_grid *grid, const struct ya
 {
 	if (spec_text(node, "name", false, &grid->label, err) < 0)
 		return -1;
+	spec_clean(&grid->label);
 	for (size_t i = 0; i + 1 < spec->n_grids; i++)
 		if (spec->grids[i].label && strcmp(spec->grids[i].label, grid->label) == 0)
 			return yaml_err(node, err, "name: another entry is called `%s`", grid->label);

@@ -16,6 +16,8 @@
 int spec_keys(const struct yaml_node *node, const char *const *names, size_t n, const char *what, struct err *err);
 /* A non-empty text without control characters (line feeds allowed when `lines`). The caller frees *text. */
 int spec_text(const struct yaml_node *node, const char *what, bool lines, char **text, struct err *err);
+/* utf8_clean of a name. */
+void spec_clean(char **name);
 int spec_int(const struct yaml_node *node, const char *what, int64_t min, int64_t max, int64_t *value, struct err *err);
 int spec_number(const struct yaml_node *node, const char *what, double *value, struct err *err);
 void spec_notice(struct spec *spec, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 const struct report_format report_formats[] = {
 	{"table", report_table, false, 20},      {"csv", report_csv, true, 0},    {"json", report_json, true, 0},
@@ -199,25 +198,6 @@ void report_score(double value, struct buf *out)
 		buf_printf(out, "%.2f", value);
 }
 
-void report_duration(double seconds, struct buf *out)
-{
-	if (isnan(seconds) || seconds < 0) {
-		buf_adds(out, "-");
-		return;
-	}
-	if (seconds < 9.95) {
-		buf_printf(out, "%.1f s", seconds);
-		return;
-	}
-	long long whole = seconds < 1e15 ? (long long)(seconds + 0.5) : (long long)1e15;
-	if (whole < 60)
-		buf_printf(out, "%lld s", whole);
-	else if (whole < 3600)
-		buf_printf(out, "%lld min %lld s", whole / 60, whole % 60);
-	else
-		buf_printf(out, "%lld h %lld min", whole / 3600, whole / 60 % 60);
-}
-
 double report_published(const struct report *r, const struct store_run *run, const char *metric)
 {
 	for (size_t i = 0; run->label && i < r->n_expected; i++)
@@ -297,32 +277,6 @@ void report_counts(const struct store_sweep *sweep, struct buf *out)
 			buf_printf(out, "%s%lld %s", first ? ": " : ", ", (long long)parts[i].n, parts[i].what);
 			first = false;
 		}
-}
-
-size_t report_width(const char *text)
-{
-	size_t width = 0;
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
-}
-
-void report_plain(const char *text, size_t n, struct buf *out)
-{
-	uint32_t c;
-	for (size_t i = 0, step; i < n; i += step) {
-		step = utf8_next(text + i, n - i, &c);
-		if (c == UINT32_MAX)
-			buf_adds(out, "\xef\xbf\xbd");
-		else if (c == '\n')
-			buf_adds(out, "\xe2\x8f\x8e"); /* U+23CE, a return symbol */
-		else if (c == '\t')
-			buf_addc(out, ' ');
-		else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-			buf_adds(out, "\xef\xbf\xbd");
-		else
-			buf_add(out, text + i, step);
-	}
 }
 
 int report_run_id(const char *text, int64_t *id, struct err *err)

@@ -89,12 +89,6 @@ void report_constants(const struct report *report, struct buf *out);
 void report_counts(const struct store_sweep *sweep, struct buf *out);
 /* "46.31", "-" for NaN. */
 void report_score(double value, struct buf *out);
-/* "0.8 s", "42 s", "3 min 20 s", "2 h 5 min". */
-void report_duration(double seconds, struct buf *out);
-/* Code points: the columns that a text takes on a terminal, wide scripts apart. */
-size_t report_width(const char *text);
-/* Data that may be anything, made fit for one line of a terminal: control characters and invalid UTF-8 replaced. */
-void report_plain(const char *text, size_t n, struct buf *out);
 
 /* The sweep of that name, or the one started last. ERR_INPUT with the nearest name. */
 int report_sweep(const struct store_sweeps *sweeps, const char *name, const char *db, const struct store_sweep **found,

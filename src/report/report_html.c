@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "report.h"
 
 static const char head[] =
@@ -52,7 +53,7 @@ static const char script[] =
 static void add_escaped(const char *text, struct buf *out)
 {
 	struct buf plain = BUF_INIT;
-	report_plain(text, strlen(text), &plain);
+	utf8_clean(text, strlen(text), &plain);
 	for (const char *p = plain.size ? plain.data : ""; *p; p++) {
 		switch (*p) {
 		case '&':

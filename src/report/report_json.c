@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "report.h"
 
 static void member(const char *name, const char *text, struct buf *out)
@@ -14,7 +15,7 @@ static void member(const char *name, const char *text, struct buf *out)
 		return;
 	}
 	struct buf plain = BUF_INIT; /* names and paths may hold bytes that JSON may not */
-	report_plain(text, strlen(text), &plain);
+	utf8_clean(text, strlen(text), &plain);
 	json_format_string(plain.size ? plain.data : "", plain.size, out);
 	buf_release(&plain);
 }

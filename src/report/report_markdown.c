@@ -3,13 +3,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "report.h"
 
 /* Text in a table's cell: no bar, no line end, nothing that Markdown would take for markup. */
 static void add_escaped(const char *text, struct buf *out)
 {
 	struct buf plain = BUF_INIT;
-	report_plain(text, strlen(text), &plain);
+	utf8_clean(text, strlen(text), &plain);
 	for (const char *p = plain.size ? plain.data : ""; *p; p++) {
 		if (strchr("|*`<>[]\\#", *p))
 			buf_addc(out, '\\');

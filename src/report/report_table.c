@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "report.h"
 #include "term/term.h"
+#include "term/text.h"
 
 #define GAP            2
 #define WORDS          8 /* of a header: "dev_sentence_bleu" has three */
@@ -89,9 +90,8 @@ static struct layout *lay_out(const struct report *r)
 		l->shown[c] = true;
 		for (size_t i = 0; i < r->runs.n; i++) {
 			buf_clear(&cell);
-			buf_reserve(&cell, 0);
 			report_cell(r, &r->columns[c], &r->runs.run[i], false, &cell);
-			size_t width = cell.size ? report_width(cell.data) : 0;
+			size_t width = text_width(buf_text(&cell));
 			if (width > NAME_MAX_WIDTH)
 				width = NAME_MAX_WIDTH;
 			if (width > l->width[c])
@@ -112,33 +112,6 @@ static void release_layout(const struct report *r, struct layout *l)
 	free(l);
 }
 
-static void pad(struct buf *out, size_t n)
-{
-	while (n--)
-		buf_addc(out, ' ');
-}
-
-/* A cell set left or right; too long a text ends in "...". */
-static void put(const char *text, size_t width, bool right, struct buf *out)
-{
-	size_t has = report_width(text);
-	if (has > width) {
-		size_t keep = 0;
-		for (const char *p = text; *p && keep + 3 < width + 1; p++) {
-			if (((unsigned char)*p & 0xc0) != 0x80 && ++keep + 3 > width)
-				break;
-			buf_addc(out, *p);
-		}
-		buf_adds(out, "...");
-		return;
-	}
-	if (right)
-		pad(out, width - has);
-	buf_adds(out, text);
-	if (!right)
-		pad(out, width - has);
-}
-
 static void trim(struct buf *out)
 {
 	while (out->size && out->data[out->size - 1] == ' ')
@@ -153,8 +126,9 @@ static void put_header(const struct report *r, const struct layout *l, struct bu
 			if (!l->shown[c])
 				continue;
 			size_t blank = l->height - l->n_lines[c];
-			pad(out, GAP);
-			put(line < blank ? "" : l->lines[c][line - blank], l->width[c], r->columns[c].number, out);
+			buf_printf(out, "%*s", GAP, "");
+			text_cell(line < blank ? "" : l->lines[c][line - blank], l->width[c],
+				  r->columns[c].number ? TEXT_RIGHT : TEXT_LEFT, out);
 		}
 		trim(out);
 		style(r, PAINT_PLAIN, out);
@@ -174,41 +148,17 @@ static void put_rows(const struct report *r, const struct layout *l, struct buf 
 			if (!l->shown[c])
 				continue;
 			buf_clear(&cell);
-			buf_reserve(&cell, 0);
 			report_cell(r, &r->columns[c], run, false, &cell);
 			bool missing = !cell.size && (r->columns[c].kind == REPORT_METRIC);
-			pad(out, GAP);
-			put(missing ? "-" : cell.size ? cell.data : "", l->width[c], r->columns[c].number, out);
+			buf_printf(out, "%*s", GAP, "");
+			text_cell(missing ? "-" : buf_text(&cell), l->width[c],
+				  r->columns[c].number ? TEXT_RIGHT : TEXT_LEFT, out);
 		}
 		trim(out);
 		style(r, best || !scored ? PAINT_PLAIN : "", out);
 		buf_adds(out, "\n");
 	}
 	buf_release(&cell);
-}
-
-/* A paragraph of words, wrapped at the terminal's width. */
-static void wrap(const struct report *r, const char *text, size_t indent, struct buf *out)
-{
-	size_t at = 0;
-	for (const char *p = text; *p;) {
-		size_t n = strcspn(p, " ");
-		char *word = mem_strndup(p, n);
-		size_t w = report_width(word);
-		free(word);
-		if (at && at + 1 + w > (size_t)r->width) {
-			buf_adds(out, "\n");
-			pad(out, indent);
-			at = indent;
-		} else if (at) {
-			buf_addc(out, ' ');
-			at++;
-		}
-		buf_add(out, p, n);
-		at += w;
-		p += n + (p[n] == ' ');
-	}
-	buf_adds(out, "\n");
 }
 
 static const char *metric_name(const struct report *r)
@@ -218,26 +168,22 @@ static const char *metric_name(const struct report *r)
 
 static void put_title(const struct report *r, struct buf *out)
 {
-	struct buf line = BUF_INIT, wrapped = BUF_INIT;
-	buf_printf(&line, "%s: ", r->sweep->name);
+	struct buf line = BUF_INIT;
+	buf_printf(&line, "%s%s%s: ", paint(r->colour, PAINT_BOLD), r->sweep->name, paint(r->colour, PAINT_PLAIN));
 	report_counts(r->sweep, &line);
 	buf_printf(&line, "; model %s; best first by %s%s", r->sweep->setup.model, metric_name(r),
 		   r->maximize ? "" : " (smallest)");
-	wrap(r, line.data, 2, &wrapped);
-	size_t name = strcspn(wrapped.data, ": \n");
-	style(r, PAINT_BOLD, out);
-	buf_add(out, wrapped.data, name);
-	style(r, PAINT_PLAIN, out);
-	buf_adds(out, wrapped.data + name);
-	buf_release(&wrapped);
+	text_wrap(line.data, 0, 2, (size_t)r->width, out);
+	buf_addc(out, '\n');
 	buf_clear(&line);
 	buf_adds(&line, "the same in all: ");
 	size_t before = line.size;
 	report_constants(r, &line);
 	if (line.size > before) {
 		style(r, PAINT_DIM, out);
-		wrap(r, line.data, 2, out);
+		text_wrap(line.data, 0, 2, (size_t)r->width, out);
 		style(r, PAINT_PLAIN, out);
+		buf_addc(out, '\n');
 	}
 	buf_release(&line);
 }
@@ -268,8 +214,9 @@ static void put_foot(const struct report *r, const struct layout *l, struct buf 
 		line.data[--line.size] = '\0';
 		buf_adds(out, "\n");
 		style(r, PAINT_DIM, out);
-		wrap(r, line.data, 0, out);
+		text_wrap(line.data, 0, 0, (size_t)r->width, out);
 		style(r, PAINT_PLAIN, out);
+		buf_addc(out, '\n');
 	}
 	buf_release(&line);
 }
@@ -337,7 +284,7 @@ static void put_best(const struct report *r, struct buf *out)
 		if (full->scores[i].signature && strcmp(full->scores[i].name, metric_name(r)) == 0)
 			fact(r, "signature", full->scores[i].signature, out);
 	buf_clear(&text);
-	report_duration(run->seconds, &text);
+	text_duration(run->seconds, &text);
 	fact(r, "work behind it", text.data, out);
 	buf_clear(&line);
 	if (strcmp(r->db, "results.db") != 0)

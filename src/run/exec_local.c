@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "loop.h"
 
 #define LINE_ROOM  65536     /* longest event line; longer ones go to the log, cut */
@@ -422,7 +423,7 @@ static bool slot_fill(struct slot *s)
 	return false;
 }
 
-/* The last lines that this attempt logged; NULL when it logged nothing. Control characters become `?`: it is shown. */
+/* The last lines that this attempt logged, cleaned, since they are shown and stored; NULL when it logged nothing. */
 static char *slot_log_tail(const struct slot *s)
 {
 	struct stat st;
@@ -437,21 +438,19 @@ static char *slot_log_tail(const struct slot *s)
 	}
 	while (n > 0 && tail[n - 1] == '\n')
 		n--;
-	for (ssize_t i = 0; i < n; i++)
-		if (((unsigned char)tail[i] < 32 && tail[i] != '\n' && tail[i] != '\t') || tail[i] == 127)
-			tail[i] = '?';
-	tail[n] = '\0';
-	char *begin = tail;
-	if (from > s->log_start && strchr(tail, '\n'))
-		begin = strchr(tail, '\n') + 1;
+	char *begin = tail, *first_end = memchr(tail, '\n', (size_t)n);
+	if (from > s->log_start && first_end)
+		begin = first_end + 1;
 	int lines = 0;
 	for (char *p = tail + n; p > begin; p--)
 		if (p[-1] == '\n' && ++lines == TAIL_LINES) {
 			begin = p;
 			break;
 		}
-	memmove(tail, begin, strlen(begin) + 1);
-	return tail;
+	struct buf clean = BUF_INIT;
+	utf8_clean_lines(begin, (size_t)(tail + n - begin), &clean);
+	free(tail);
+	return buf_detach(&clean);
 }
 
 static void slot_end(struct exec_local *e, int index, struct executor_report *report)

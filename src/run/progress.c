@@ -17,11 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "term/term.h"
+#include "term/text.h"
 
 #define REDRAW_MS   100
 #define MAX_ROWS    200
@@ -69,24 +70,21 @@ struct line {
 	bool colour;
 };
 
-/* Appends text, cut where the line is full. Every code point counts as one column; control characters are left out. */
+/* Appends text, cleaned, cut where the line is full. */
 static void line_text(struct line *l, enum style style, const char *text)
 {
-	bool styled = l->colour && style != PLAIN && text[0] && l->width < l->room;
+	struct buf clean = BUF_INIT;
+	size_t width;
+	utf8_clean(text, strlen(text), &clean);
+	size_t n = text_fit(buf_text(&clean), l->room > l->width ? (size_t)(l->room - l->width) : 0, &width);
+	bool styled = l->colour && style != PLAIN && n;
 	if (styled)
 		buf_adds(l->out, style_codes[style]);
-	while (*text && l->width < l->room) {
-		size_t n = 1;
-		while (((unsigned char)text[n] & 0xC0) == 0x80)
-			n++;
-		if ((unsigned char)text[0] >= 32 && text[0] != 127) {
-			buf_add(l->out, text, n);
-			l->width++;
-		}
-		text += n;
-	}
+	buf_add(l->out, buf_text(&clean), n);
 	if (styled)
 		buf_adds(l->out, PAINT_PLAIN);
+	l->width += (int)width;
+	buf_release(&clean);
 }
 
 static void line_printf(struct line *l, enum style style, const char *format, ...)
@@ -98,7 +96,7 @@ static void line_printf(struct line *l, enum style style, const char *format, ..
 	va_start(ap, format);
 	buf_vprintf(&text, format, ap);
 	va_end(ap);
-	line_text(l, style, text.data ? text.data : "");
+	line_text(l, style, buf_text(&text));
 	buf_release(&text);
 }
 
@@ -122,24 +120,13 @@ static void line_bar(struct line *l, bool utf8, double share, int cells)
 		buf_adds(&done, utf8 ? "╸" : "-");
 	for (int i = full + halves % 2; i < cells; i++)
 		buf_adds(&rest, utf8 ? "─" : ".");
-	line_text(l, GREEN, done.data ? done.data : "");
-	line_text(l, DIM, rest.data ? rest.data : "");
+	line_text(l, GREEN, buf_text(&done));
+	line_text(l, DIM, buf_text(&rest));
 	buf_release(&done);
 	buf_release(&rest);
 }
 
 /* ---- figures ---- */
-
-void progress_duration(double seconds, struct buf *out)
-{
-	int64_t s = seconds > 0 ? (int64_t)(seconds + 0.5) : 0;
-	if (seconds < 59.95)
-		buf_printf(out, "%.1f s", seconds > 0 ? seconds : 0.0);
-	else if (s < 3600)
-		buf_printf(out, "%d:%02d", (int)(s / 60), (int)(s % 60));
-	else
-		buf_printf(out, "%lld:%02d:%02d", (long long)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
-}
 
 static void put_rate(double rate, struct buf *out)
 {
@@ -215,10 +202,7 @@ static void frame_bar(struct progress *p, struct line *l, int64_t now)
 		buf_printf(&text, ", %zu failed", p->failed);
 	if (!isnan(left) && p->over < p->o.plan->n_jobs) {
 		buf_adds(&text, ", ");
-		if (left < 59)
-			buf_printf(&text, "%d s", (int)(left + 0.99));
-		else
-			progress_duration(left, &text);
+		text_time_left(left, &text);
 		buf_adds(&text, " left");
 	}
 	int name_room = l->room / 4;
@@ -270,19 +254,15 @@ static void frame_worker(struct progress *p, struct line *l, int worker, int tit
 		return;
 	}
 	const struct plan_job *job = &p->o.plan->jobs[a->job];
-	struct line title = {.out = l->out, .width = l->width, .room = l->width + title_room, .colour = l->colour};
-	if ((int)strlen(job->title) > title_room) /* say that it is cut */
-		line_printf(&title, PLAIN, "%.*s%s", title_room - (p->o.utf8 ? 1 : 2), job->title,
-			    p->o.utf8 ? "…" : "..");
-	else
-		line_text(&title, PLAIN, job->title);
-	l->width = title.width;
-	line_pad(l, 4 + title_room + 1);
+	struct buf text = BUF_INIT;
+	text_cell(job->title, (size_t)title_room, TEXT_LEFT, &text);
+	buf_addc(&text, ' ');
+	line_text(l, PLAIN, text.data);
+	buf_clear(&text);
 	if (l->room - l->width >= BAR_CELLS + 1 + 36) {
 		line_bar(l, p->o.utf8, share_done(a), BAR_CELLS);
 		line_text(l, PLAIN, " ");
 	}
-	struct buf text = BUF_INIT;
 	put_activity(a, job->job.kind, l->room - l->width, &text);
 	if (a->attempt > 1)
 		buf_printf(&text, ", attempt %d", a->attempt);
@@ -314,7 +294,7 @@ size_t progress_frame(struct progress *p, int64_t now, int columns, int rows, st
 	widths[n++] = l.width;
 	int title_room = 8;
 	for (int i = 0; i < p->o.workers; i++) {
-		int width = p->workers[i].busy ? (int)strlen(p->o.plan->jobs[p->workers[i].job].title) : 0;
+		int width = p->workers[i].busy ? (int)text_width(p->o.plan->jobs[p->workers[i].job].title) : 0;
 		title_room = width > title_room ? width : title_room;
 	}
 	int most = room - 4 - 1 - 20; /* the worker's number before it, how far it is behind it */
@@ -385,12 +365,7 @@ static void put_lines(const char *text, struct buf *out)
 
 static void draw(struct progress *p, int64_t now)
 {
-	struct winsize size = {0};
-	int columns = 80, rows = 24;
-	if (ioctl(p->o.fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-		columns = size.ws_col;
-		rows = size.ws_row > 0 ? size.ws_row : rows;
-	}
+	int columns = term_columns(p->o.fd), rows = term_rows(p->o.fd);
 	struct buf frame = BUF_INIT, out = BUF_INIT;
 	int widths[MAX_ROWS];
 	size_t n = progress_frame(p, now, columns, rows, &frame, widths);
@@ -416,11 +391,9 @@ static void draw(struct progress *p, int64_t now)
 /* Takes the frame off the screen; what was to come above it is written. */
 static void erase(struct progress *p)
 {
-	struct winsize size = {0};
-	int columns = ioctl(p->o.fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 	struct buf out = BUF_INIT;
 	if (p->rows)
-		put_way_back(p, columns, &out);
+		put_way_back(p, term_columns(p->o.fd), &out);
 	if (p->rows)
 		buf_adds(&out, "\033[J");
 	buf_add(&out, p->above.data, p->above.size);
@@ -439,17 +412,19 @@ void progress_tick(struct progress *p, int64_t now)
 
 void progress_line(struct progress *p, const char *format, ...)
 {
-	struct buf text = BUF_INIT;
+	struct buf text = BUF_INIT, clean = BUF_INIT;
 	va_list ap;
 	va_start(ap, format);
 	buf_vprintf(&text, format, ap);
 	va_end(ap);
 	buf_addc(&text, '\n');
+	text_clean(text.data, text.size, &clean);
 	if (p->o.live)
-		buf_add(&p->above, text.data, text.size);
+		buf_add(&p->above, clean.data, clean.size);
 	else
-		write_all(p->o.fd, text.data, text.size);
+		write_all(p->o.fd, clean.data, clean.size);
 	buf_release(&text);
+	buf_release(&clean);
 }
 
 /* ---- the terminal's own signals ---- */
@@ -485,7 +460,7 @@ struct progress *progress_new(const struct progress_options *options)
 		p->cost += job->cost;
 		p->left[job->job.kind] += job->cost;
 		p->job_loss[i] = (double)NAN;
-		int width = (int)strlen(job->title);
+		int width = (int)text_width(job->title);
 		if (width > p->title_width && width <= TITLE_MAX)
 			p->title_width = width;
 	}
@@ -575,11 +550,11 @@ static void say_ended(struct progress *p, size_t job, enum attempt_outcome outco
 	line_text(&l, PLAIN, p->o.plan->jobs[job].title);
 	if (outcome == ATTEMPT_DONE) {
 		line_pad(&l, column + p->title_width);
-		progress_duration(seconds, &details);
+		text_duration(seconds, &details);
 		line_printf(&l, DIM, " %7s  ", details.data);
 		buf_clear(&details);
 		put_scores(p, job, &details);
-		line_text(&l, PLAIN, details.data ? details.data : "");
+		line_text(&l, PLAIN, buf_text(&details));
 	} else {
 		line_printf(&l, PLAIN, ": %s", reason);
 	}

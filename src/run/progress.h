@@ -56,7 +56,4 @@ void progress_line(struct progress *p, const char *format, ...) __attribute__((f
  * (room for rows), their number is returned. For progress.c itself and its tests. */
 size_t progress_frame(struct progress *p, int64_t now, int columns, int rows, struct buf *out, int *widths);
 
-/* "12.3 s", "1:02", "3:04:05". */
-void progress_duration(double seconds, struct buf *out);
-
 #endif

@@ -87,6 +87,7 @@ int store_rank(struct store *s, enum store_rank of, int64_t id, struct err *err)
 
 /* store_query.c, for store_query_run.c */
 char *store_get_text(sqlite3_stmt *q, int column);         /* a copy, or NULL */
+char *store_get_line(sqlite3_stmt *q, int column);         /* ... of what is only shown: cleaned (utf8.h) */
 double store_get_double(sqlite3_stmt *q, int column);      /* or NaN */
 void store_run_columns(struct buf *sql);                   /* "SELECT r.id, ..." of a struct store_run */
 int store_get_run(sqlite3_stmt *q, struct store_run *run); /* reads them; the number of columns */

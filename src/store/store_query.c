@@ -7,12 +7,25 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "store_internal.h"
 
 char *store_get_text(sqlite3_stmt *q, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(q, column);
 	return text ? mem_strdup(text) : NULL;
+}
+
+/* Names and reasons are clean when they are stored; those of older files are cleaned here. */
+char *store_get_line(sqlite3_stmt *q, int column)
+{
+	char *text = store_get_text(q, column);
+	if (!text)
+		return NULL;
+	struct buf clean = BUF_INIT;
+	utf8_clean(text, strlen(text), &clean);
+	free(text);
+	return buf_detach(&clean);
 }
 
 double store_get_double(sqlite3_stmt *q, int column)
@@ -144,8 +157,8 @@ int store_get_sweeps(struct store *s, int64_t only, struct store_sweeps *out, st
 		const char *goal = (const char *)sqlite3_column_text(q, 6);
 		*sweep = (struct store_sweep){
 			.id = sqlite3_column_int64(q, 0),
-			.name = store_get_text(q, 1),
-			.path = store_get_text(q, 2),
+			.name = store_get_line(q, 1),
+			.path = store_get_line(q, 2),
 			.text = store_get_text(q, 3),
 			.method = store_get_text(q, 4),
 			.metric = store_get_text(q, 5),
@@ -244,9 +257,9 @@ int store_get_run(sqlite3_stmt *q, struct store_run *run)
 	*run = (struct store_run){
 		.id = sqlite3_column_int64(q, 0),
 		.sweep_id = sqlite3_column_int64(q, 1),
-		.label = store_get_text(q, 2),
+		.label = store_get_line(q, 2),
 		.status = store_get_text(q, 3),
-		.reason = store_get_text(q, 4),
+		.reason = store_get_line(q, 4),
 		.finished_at = store_get_text(q, 5),
 		.score = store_get_double(q, 6),
 		.seconds = store_get_double(q, 7),
@@ -380,7 +393,7 @@ int store_query_expected(struct store *s, int64_t sweep_id, struct store_expecte
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
 		MEM_PUSH_ROOM(*out, *n, room);
-		(*out)[(*n)++] = (struct store_expected){.label = store_get_text(q, 0),
+		(*out)[(*n)++] = (struct store_expected){.label = store_get_line(q, 0),
 							 .metric = store_get_text(q, 1),
 							 .value = sqlite3_column_double(q, 2)};
 	}

@@ -29,10 +29,10 @@ static void release_attempt(struct store_attempt *a)
 static void get_attempt(sqlite3_stmt *q, int at, struct store_attempt *a)
 {
 	*a = (struct store_attempt){
-		.job = store_get_text(q, at),
+		.job = store_get_line(q, at),
 		.kind = store_get_text(q, at + 1),
 		.outcome = store_get_text(q, at + 2),
-		.reason = store_get_text(q, at + 3),
+		.reason = store_get_line(q, at + 3),
 		.started_at = store_get_text(q, at + 4),
 		.ended_at = store_get_text(q, at + 5),
 		.log_tail = store_get_text(q, at + 6),
@@ -354,11 +354,11 @@ int store_query_jobs(struct store *s, int64_t sweep_id, const char *state, size_
 			.id = sqlite3_column_int64(q, 0),
 			.key = store_get_text(q, 1),
 			.kind = store_get_text(q, 2),
-			.title = store_get_text(q, 3),
+			.title = store_get_line(q, 3),
 			.state = store_get_text(q, 4),
-			.reason = store_get_text(q, 5),
-			.sweep = store_get_text(q, 6),
-			.waits_for = store_get_text(q, 7),
+			.reason = store_get_line(q, 5),
+			.sweep = store_get_line(q, 6),
+			.waits_for = store_get_line(q, 7),
 			.runs = sqlite3_column_int64(q, 8),
 			.step = sqlite3_column_int64(q, 9),
 			.loss = store_get_double(q, 10),

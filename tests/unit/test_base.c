@@ -190,7 +190,7 @@ static void test_event_round_trip(void **state)
 {
 	(void)state;
 	struct event e = {.kind = EVENT_LOSS, .step = 7, .total = 250, .loss = 3.25, .learning_rate = 5e-5}, back;
-	snprintf(e.text, sizeof e.text, "quote \" and \n line");
+	snprintf(e.text, sizeof e.text, "quote \" and \\ line");
 	struct buf b = BUF_INIT;
 	event_format(&e, &b);
 	assert_int_equal(b.data[b.size - 1], '\n');

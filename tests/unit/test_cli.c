@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "cli.h"
-#include "term/term.h"
 
 struct parsed {
 	bool flag, x, helped;
@@ -118,20 +117,12 @@ static void test_table(void **state)
 	assert_int_equal(cli_n_commands, sizeof names / sizeof *names);
 }
 
-static void test_terminal(void **state)
-{
-	(void)state;
-	assert_int_equal(term_columns(-1), 80);
-	assert_false(term_colour(-1));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_terminal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

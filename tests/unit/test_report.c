@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "report/report.h"
 #include "store_fixture.h"
+#include "term/text.h"
 
 static char *scratch;
 static struct store *reader;
@@ -90,7 +91,7 @@ static size_t longest_line(const char *text)
 	for (const char *p = text; *p;) {
 		size_t n = strcspn(p, "\n");
 		char *line = mem_strndup(p, n);
-		size_t width = report_width(line);
+		size_t width = text_width(line);
 		free(line);
 		longest = width > longest ? width : longest;
 		p += n + (p[n] == '\n');
@@ -268,38 +269,6 @@ static void test_effects(void **state)
 	report_release(&report);
 }
 
-static void test_small_things(void **state)
-{
-	(void)state;
-	static const struct {
-		double seconds;
-		const char *text;
-	} durations[] = {{0.04, "0.0 s"},
-			 {9.94, "9.9 s"},
-			 {9.96, "10 s"},
-			 {59.6, "1 min 0 s"},
-			 {3599, "59 min 59 s"},
-			 {7500, "2 h 5 min"},
-			 {NAN, "-"},
-			 {-1, "-"},
-			 {1e300, "277777777777 h 46 min"}};
-	struct buf b = BUF_INIT;
-	for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
-		buf_clear(&b);
-		report_duration(durations[i].seconds, &b);
-		assert_string_equal(b.data, durations[i].text);
-	}
-	buf_clear(&b);
-	report_plain("a\nb\tc\0d\x1b[31m\xff\xc3\xa9", 15, &b);
-	assert_string_equal(b.data, "a\xe2\x8f\x8e"
-				    "b c\xef\xbf\xbd"
-				    "d\xef\xbf\xbd[31m\xef\xbf\xbd\xc3\xa9");
-	buf_release(&b);
-	assert_int_equal(report_width("\xc3\xa9"
-				      "a"),
-			 2);
-}
-
 /* 1,000 runs: `report --best`, opening the file included. 20 ms is the promise; the limit here leaves room for a busy
  * machine and sanitizers. */
 static void test_speed(void **state)
@@ -344,11 +313,9 @@ static void test_speed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),   cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_best),
-		cmocka_unit_test(test_exact),   cmocka_unit_test(test_markdown_and_html),
-		cmocka_unit_test(test_effects), cmocka_unit_test(test_small_things),
-		cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_table),   cmocka_unit_test(test_choice), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_best),    cmocka_unit_test(test_exact),  cmocka_unit_test(test_markdown_and_html),
+		cmocka_unit_test(test_effects), cmocka_unit_test(test_speed),
 	};
 	return cmocka_run_group_tests(tests, make_group, drop_group);
 }
