@@ -1,81 +1,104 @@
 /* cmd_score.c - `sweep score REFERENCES... HYPOTHESES`: BLEU of any texts, the numbers that sacrebleu gives.
  *
  * References are either `id||table||text` lines, several an id, or plain files of one text a line (several files:
- * several references). Hypotheses are a text a line, or `id||text` lines in any order. Which of the two a file is, its
- * lines say: the form with ids is taken when every line has it. Anything that does not match up is refused: a score
- * over texts that are one line off looks like a bad model. */
+ * several references). Hypotheses are a text a line, or `id||text` lines in any order, or JSON lines with `id` and `text`
+ * such as the hypotheses.jsonl of a run. Which of them a file is, its lines say: the form with ids is taken when every
+ * line has it. Anything that does not match up, or looks like a table or a JSON document, is refused: a score over
+ * texts that are one line off, or over JSON's quotes and braces, looks like a bad model. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/bleu.h"
 #include "base/json.h"
+#include "base/jsonl.h"
+#include "base/lines.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "cli.h"
 
-#define SCORE_MAX_FILE ((size_t)1 << 32)
-
-/* A file's lines, without line ends, each NUL-terminated in `bytes`. */
+/* A file's lines, each NUL-terminated in the text that `lines` holds. `jsonl`: it begins with a JSON object. */
 struct text_file {
-	const char *path;
-	struct buf bytes;
+	struct lines lines;
 	char **line;
 	size_t n, room;
+	bool jsonl;
 };
+
+static bool is_json_object(const char *line)
+{
+	size_t column;
+	return line[0] == '{' && jsonl_parse(line, strlen(line), NULL, 0, &column) == 0;
+}
+
+/* Exports of spreadsheets and of other programs are no texts, though every line of them can be scored. */
+static int refuse_tables(const struct text_file *f, struct err *err)
+{
+	const char *path = f->lines.path, *dot = strrchr(path, '.');
+	size_t numbered = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		size_t digits = strspn(f->line[i], "0123456789");
+		char mark = f->line[i][digits];
+		size_t number = digits ? (size_t)strtoull(f->line[i], NULL, 10) : 0;
+		numbered += digits && (number == i || number == i + 1) && (mark == ',' || mark == ';' || mark == '\t');
+	}
+	if ((dot && (strcasecmp(dot, ".csv") == 0 || strcasecmp(dot, ".tsv") == 0)) || (f->n > 1 && numbered == f->n))
+		return err_at(err, path, 0, 0,
+			      "looks like a table (CSV); expected a text a line, lines with ids and `||`, or JSON "
+			      "lines with `id` and `text`");
+	if (f->line[0][0] != '[' && f->line[0][0] != '{')
+		return 0;
+	struct buf whole = BUF_INIT;
+	struct err ignored = {0};
+	for (size_t i = 0; i < f->n; i++)
+		buf_printf(&whole, "%s\n", f->line[i]);
+	cJSON *json = json_parse(whole.data, whole.size, path, &ignored);
+	buf_release(&whole);
+	if (!json)
+		return 0;
+	cJSON_Delete(json);
+	return err_at(err, path, 0, 0,
+		      "is one JSON document; expected JSON lines: an object with `id` and `text` a line");
+}
 
 static int read_lines(struct text_file *f, const char *path, struct err *err)
 {
-	f->path = path;
-	if (buf_read_file(&f->bytes, path, SCORE_MAX_FILE, err) < 0)
+	if (lines_open(&f->lines, path, 0, err) < 0)
 		return -1;
-	if (f->bytes.size == 0)
-		return err_at(err, path, 0, 0, "the file is empty");
-	for (size_t at = 0; at < f->bytes.size;) {
-		char *line = f->bytes.data + at, *end = memchr(line, '\n', f->bytes.size - at);
-		size_t n = end ? (size_t)(end - line) : f->bytes.size - at;
-		at += n + 1;
-		if (n && line[n - 1] == '\r')
-			n--;
+	while (lines_next(&f->lines)) {
+		if (lines_check(&f->lines, err) < 0)
+			return -1;
 		MEM_PUSH_ROOM(f->line, f->n, f->room);
-		f->line[f->n++] = line;
-		size_t valid = utf8_valid_prefix(line, n);
-		if (valid < n)
-			return err_at(err, path, f->n, valid + 1, "byte 0x%02x is not UTF-8",
-				      (unsigned char)line[valid]);
-		if (memchr(line, '\0', n))
-			return err_at(err, path, f->n, 0, "the line holds a NUL byte; is this a text file?");
-		line[n] = '\0';
+		f->line[f->n++] = f->lines.line;
+		f->lines.line[f->lines.n] = '\0';
 	}
-	return 0;
+	f->jsonl = is_json_object(f->line[0]);
+	return f->jsonl ? 0 : refuse_tables(f, err);
 }
 
 static void text_file_release(struct text_file *f)
 {
-	buf_release(&f->bytes);
+	lines_close(&f->lines);
 	free(f->line);
 	*f = (struct text_file){0};
 }
 
-/* The text behind `digits||`, or NULL; *id is the number (huge ones are SIZE_MAX). */
-static char *cut_id(char *line, size_t *id)
+static bool is_blank(const char *line)
 {
-	char *p = line;
-	*id = 0;
-	for (; *p >= '0' && *p <= '9'; p++)
-		*id = *id > SIZE_MAX / 20 ? SIZE_MAX : 10 * *id + (size_t)(*p - '0');
-	return p > line && p[0] == '|' && p[1] == '|' ? p + 2 : NULL;
+	return lines_blank(&(struct lines){.line = (char *)line, .n = strlen(line)});
 }
 
-/* True when every line has `bars` times `||`, the first behind a number. */
-static bool has_ids(const struct text_file *f, int bars)
+/* True when every line has an id, of references also a table; blank lines do not count in such a file. */
+static bool has_ids(const struct text_file *f, bool references)
 {
+	size_t ids = 0, blank = 0, id;
+	struct lines_reference r;
 	for (size_t i = 0; i < f->n; i++) {
-		size_t id;
-		const char *rest = cut_id(f->line[i], &id);
-		if (!rest || (bars == 2 && !strstr(rest, "||")))
-			return false;
+		size_t n = strlen(f->line[i]);
+		ids += references ? lines_reference(f->line[i], n, &r) : lines_id(f->line[i], n, &id) > 0;
+		blank += is_blank(f->line[i]);
 	}
-	return true;
+	return ids > 0 && ids + blank == f->n;
 }
 
 /* The references of each segment. */
@@ -111,24 +134,25 @@ static void add_reference(struct references *r, size_t i, const char *text)
 /* `id||table||text` lines: ids from 0 without a hole. */
 static int references_by_id(struct references *r, const struct text_file *f, struct err *err)
 {
-	size_t last = 0, id;
+	size_t last = 0;
+	struct lines_reference l;
 	for (size_t i = 0; i < f->n; i++) {
-		cut_id(f->line[i], &id);
+		if (!lines_reference(f->line[i], strlen(f->line[i]), &l))
+			continue;
 		/* More ids than lines cannot be without a hole, and must not ask for memory. */
-		if (id >= f->n)
-			return err_at(err, f->path, i + 1, 0,
+		if (l.id >= f->n)
+			return err_at(err, f->lines.path, i + 1, 0,
 				      "the id is beyond the %zu lines of the file: ids count from 0", f->n);
-		last = id > last ? id : last;
+		last = l.id > last ? l.id : last;
 	}
 	references_begin(r, last + 1);
-	for (size_t i = 0; i < f->n; i++) {
-		char *rest = cut_id(f->line[i], &id);
-		add_reference(r, id, strstr(rest, "||") + 2);
-	}
+	for (size_t i = 0; i < f->n; i++)
+		if (lines_reference(f->line[i], strlen(f->line[i]), &l))
+			add_reference(r, l.id, l.text);
 	for (size_t i = 0; i < r->n; i++)
 		if (!r->counts[i])
-			return err_at(err, f->path, 0, 0, "no reference for id %zu, but there is one for id %zu", i,
-				      last);
+			return err_at(err, f->lines.path, 0, 0, "no reference for id %zu, but there is one for id %zu",
+				      i, last);
 	return 0;
 }
 
@@ -138,7 +162,7 @@ static int references_by_line(struct references *r, const struct text_file *file
 		if (files[k].n != files[0].n)
 			return err_set(err, ERR_INPUT,
 				       "%s has %zu lines, but %s has %zu: one reference a line is expected",
-				       files[0].path, files[0].n, files[k].path, files[k].n);
+				       files[0].lines.path, files[0].n, files[k].lines.path, files[k].n);
 	references_begin(r, files[0].n);
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t k = 0; k < n; k++)
@@ -146,31 +170,61 @@ static int references_by_line(struct references *r, const struct text_file *file
 	return 0;
 }
 
+/* The text of a JSON line of ours (base/job.h) or of anybody's with the two members, unescaped into `line` itself:
+ * what JSON escapes is never shorter than the text. */
+static int json_hypothesis(const struct text_file *f, size_t i, size_t *id, const char **text, struct err *err)
+{
+	struct jsonl_value values[] = {{.name = "id"}, {.name = "text"}};
+	size_t column;
+	char *line = f->line[i];
+	int result = 0;
+	if (jsonl_parse(line, strlen(line), values, 2, &column) < 0)
+		result = err_at(err, f->lines.path, i + 1, column, "not a JSON object, but the first line is one");
+	else if (values[0].kind != JSONL_NUMBER || values[0].number < 0 || values[0].number > 1e15 ||
+		 values[0].number != floor(values[0].number))
+		result = err_at(err, f->lines.path, i + 1, 0, "expected `id` with the input's number, from 0");
+	else if (values[1].kind != JSONL_TEXT || memchr(values[1].text.data, '\0', values[1].text.size))
+		result = err_at(err, f->lines.path, i + 1, 0, "expected `text` with the hypothesis");
+	if (result == 0) {
+		*id = (size_t)values[0].number;
+		memcpy(line, values[1].text.data, values[1].text.size + 1);
+		*text = line;
+	}
+	jsonl_release(values, 2);
+	return result;
+}
+
 /* One hypothesis for each of n segments; the caller frees the array. NULL and err when they do not match up. */
 static const char **order_hypotheses(const struct text_file *f, size_t n, const char *references, struct err *err)
 {
-	if (f->n != n) {
-		err_set(err, ERR_INPUT, "%s has %zu hypotheses, but %s is about %zu inputs", f->path, f->n, references,
-			n);
-		return NULL;
-	}
-	const char **texts = mem_zero(n, sizeof *texts);
-	bool ids = has_ids(f, 1);
-	for (size_t i = 0; i < n; i++) {
-		size_t id = i;
-		const char *text = ids ? cut_id(f->line[i], &id) : f->line[i];
-		if (id >= n) {
-			err_at(err, f->path, i + 1, 0, "the id is not below %zu, the number of inputs in %s", n,
+	const char *path = f->lines.path, **texts = mem_zero(n, sizeof *texts);
+	bool ids = !f->jsonl && has_ids(f, false);
+	size_t found = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		size_t id = found;
+		const char *text = f->line[i];
+		if ((f->jsonl || ids) && is_blank(text))
+			continue;
+		if (f->jsonl && json_hypothesis(f, i, &id, &text, err) < 0)
+			goto fail;
+		if (ids)
+			text += lines_id(text, strlen(text), &id);
+		if (id >= n && (f->jsonl || ids)) {
+			err_at(err, path, i + 1, 0, "the id is not below %zu, the number of inputs in %s", n,
 			       references);
 			goto fail;
 		}
-		if (texts[id]) {
-			err_at(err, f->path, i + 1, 0, "a second hypothesis for id %zu", id);
+		if (id < n && texts[id]) {
+			err_at(err, path, i + 1, 0, "a second hypothesis for id %zu", id);
 			goto fail;
 		}
-		texts[id] = text;
+		if (id < n)
+			texts[id] = text;
+		found++;
 	}
-	return texts;
+	if (found == n)
+		return texts;
+	err_set(err, ERR_INPUT, "%s has %zu hypotheses, but %s is about %zu inputs", path, found, references, n);
 fail:
 	free(texts);
 	return NULL;
@@ -266,10 +320,16 @@ static int score_files(char **paths, size_t n_references, struct scores *scores,
 	struct text_file *files = mem_zero(n_references + 1, sizeof *files);
 	struct references references = {0};
 	int result = -1;
-	for (size_t i = 0; i <= n_references; i++)
+	for (size_t i = 0; i <= n_references; i++) {
 		if (read_lines(&files[i], paths[i], err) < 0)
 			goto out;
-	if (n_references == 1 && has_ids(&files[0], 2))
+		if (i < n_references && files[i].jsonl) {
+			err_at(err, paths[i], 1, 0,
+			       "JSON lines are hypotheses; references are a text a line or `id||table||text` lines");
+			goto out;
+		}
+	}
+	if (n_references == 1 && has_ids(&files[0], true))
 		result = references_by_id(&references, &files[0], err);
 	else
 		result = references_by_line(&references, files, n_references, err);

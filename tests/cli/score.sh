@@ -43,6 +43,59 @@ printf 'x || y\n1||z\n' >bars
 run "$SWEEP" score bars bars --format json
 expect_out '"count":	2'
 
+# A byte order mark and blank lines change nothing; a packed file is unpacked.
+printf '\xef\xbb\xbf1||b||hello there\n\n\xc2\xa0\n0||a||the cat\n0||a||the the dog\n' >marked
+printf '\xef\xbb\xbf1||hello world\n\n0||the the the the\n' >marked_hyps
+gzip -kf marked
+for file in marked marked.gz; do
+	run "$SWEEP" score $file marked_hyps
+	expect_status 0
+	expect_out "sentence BLEU   40.97  mean of 2"
+done
+
+# JSON lines such as a run's hypotheses.jsonl, by id; and what is nearly that.
+printf '{"id":1,"text":"hello w\\u006frld","score":-0.5,"tokens":3}\n{"id":0,"text":"the the the the","score":null,"more":[{"id":7}]}\n' >run.jsonl
+run "$SWEEP" score refs run.jsonl
+expect_status 0
+expect_out "sentence BLEU   40.97  mean of 2"
+run "$SWEEP" score ref1 ref2 run.jsonl
+expect_out "sentence BLEU   40.97  mean of 2"
+run "$SWEEP" score run.jsonl hyp
+refused "run.jsonl:1: JSON lines are hypotheses"
+head -n 1 run.jsonl >half.jsonl
+run "$SWEEP" score refs half.jsonl
+refused "half.jsonl has 1 hypotheses, but refs is about 2 inputs"
+printf '{"id":1,"text":"a"}\n{"id":1,"text":"b"}\n' >twice.jsonl
+run "$SWEEP" score refs twice.jsonl
+refused "twice.jsonl:2: a second hypothesis for id 1"
+printf '{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n' >beyond.jsonl
+run "$SWEEP" score refs beyond.jsonl
+refused "beyond.jsonl:2: the id is not below 2"
+printf '{"id":1,"text":"a"}\nplain\n' >mixed.jsonl
+run "$SWEEP" score refs mixed.jsonl
+refused "mixed.jsonl:2:1: not a JSON object, but the first line is one"
+printf '{"prediction":"a"}\n{"prediction":"b"}\n' >names.jsonl
+run "$SWEEP" score refs names.jsonl
+refused 'names.jsonl:1: expected `id` with the input'
+printf '{"id":0,"text":5}\n{"id":1,"text":"b"}\n' >number.jsonl
+run "$SWEEP" score refs number.jsonl
+refused 'number.jsonl:1: expected `text` with the hypothesis'
+printf '[\n{"id": 0, "text": "a"}]\n' >whole.json
+run "$SWEEP" score refs whole.json
+refused "whole.json: is one JSON document; expected JSON lines"
+printf '0,"hello"\n1,"world"\n' >table
+run "$SWEEP" score refs table
+refused "table: looks like a table (CSV)"
+cp hyp hyp.csv
+run "$SWEEP" score refs hyp.csv
+refused "hyp.csv: looks like a table (CSV)"
+printf '[ a bracket\n{ a brace\n' >brackets
+run "$SWEEP" score refs brackets
+expect_status 0
+printf '1,000 people\n30,000 people\n' >numbers
+run "$SWEEP" score refs numbers
+expect_status 0
+
 run "$SWEEP" score refs one
 refused "one has 1 hypotheses, but refs is about 2 inputs"
 run "$SWEEP" score ref1 one hyp

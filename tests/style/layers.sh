@@ -27,7 +27,7 @@ immintrin\.h       | runner/simd.h runner/attention.c runner/dropout.c
 sqlite3\.h         | src/store/store_internal.h
 curl/              | src/hub/hub.c src/hub/hub_http.c src/hub/hub_http.h
 yaml\.h            | src/plan/yaml.c
-zlib\.h            | runner/dataset.c
+zlib\.h            | src/base/lines.c
 utf8proc\.h         | src/term/text.c
 pcre2\.h           | runner/tokenizer.c runner/tokenizer_load.c runner/tokenizer_internal.h
 openssl/           | src/base/hash.c src/hub/hub_cache.c
