@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . tools/packages.sh
 
-need_packages $BUILD_PACKAGES sqlite3
+need_packages "${BUILD_PACKAGES[@]}" sqlite3
 [ -x build/release/sweep ] || echo "building sweep ..." >&2
 build_preset release sweep sweep-runner
 

@@ -2,10 +2,10 @@
 # test.sh - installs what is missing, builds, runs every test: once as users run it (release), once under
 # AddressSanitizer and UBSan. Ends with one line: N passed, N failed, N skipped.
 set -uo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 1
 . tools/packages.sh
 
-need_packages $BUILD_PACKAGES sqlite3 libcmocka-dev clang-format python3 || exit 1
+need_packages "${BUILD_PACKAGES[@]}" sqlite3 libcmocka-dev clang-format shellcheck python3 || exit 1
 
 passed=0 failed=0 skipped=0 status=0
 for preset in release asan; do

@@ -1,16 +1,15 @@
 """What every bench shares: the machine in words, alternating timing, ratios with spread.
 
 A bench runs both sides in one process tree on the same threads, alternating (A B A B ...), several times, and prints
-the ratio of each round with its median, minimum and maximum. Nothing else may run meanwhile.
+the ratio of each round with its median, minimum and maximum. Nothing else may run meanwhile. README.md beside it says what
+each needs and how it is found.
 """
 import json, os, platform, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RUNNER = Path(os.environ.get("SWEEP_RUNNER", ROOT / "build/release/sweep-runner"))
-SWEEP = Path(os.environ.get("SWEEP", ROOT / "build/release/sweep"))
-E2E = ROOT.parent / "shared/e2e"
-GPT2 = ROOT.parent / "shared/gpt2"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from paths import BUILD, E2E, GPT2, ROOT, RUNNER, SWEEP, built
+
 WORK = Path(os.environ.get("BENCH_DIR", ROOT / "build/bench"))
 PROMPT = "Convert the following table into English text: {table} {eos} "
 TARGET = "{text} {eos}"

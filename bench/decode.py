@@ -1,6 +1,6 @@
 """Decoding: 64 E2E dev tables, 5 beams, 50 new tokens, beam search and beam-sample (distilgpt2's shape, 5 virtual tokens).
 
-    /opt/venv/bin/python bench/decode.py [--threads 2] [--rounds 3] [--inputs 64]
+    python3 bench/decode.py [--threads 2] [--rounds 3] [--inputs 64]
 
 Sides, alternating: `sweep-runner` (whole process, model load included); generate() one input at a time, as the
 experiment did; generate() on batches of 16, left-padded; CTranslate2 in float32 with the same beams (its GPT-2 has no

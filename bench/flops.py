@@ -1,7 +1,7 @@
 """How close to the limit: FLOP/s of the training step and of decoding as a share of BLIS's best sgemm, taken just before.
 
     cmake --build build/release --target bench-gemm
-    /opt/venv/bin/python bench/flops.py [--threads 2] [--rounds 3]
+    python3 bench/flops.py [--threads 2] [--rounds 3]
 
 distilgpt2's shape. Training: batch 16 of E2E, dropout on, 0.225 GFLOP a token: the products that a step really makes (no pads, logits only at
 labels, nothing below the first layer's prefix), 15.2 GFLOP for a pair of mean length. Decoding:
@@ -25,7 +25,7 @@ def main():
     inputs.write_text("".join(open(E2E / "dev.txt", encoding="utf-8").readlines()[:tables]), encoding="utf-8")
     train_shares, decode_shares = [], []
     for r in range(args.rounds):
-        out = subprocess.run([ROOT / "build/release/bench-gemm", str(args.threads)], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([built("bench-gemm"), str(args.threads)], capture_output=True, text=True, check=True).stdout
         best = float(out.strip().splitlines()[-1].split()[2])
         for f in WORK.glob("flops-out*"):
             shutil.rmtree(f)

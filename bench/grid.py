@@ -1,6 +1,6 @@
 """A whole grid: `sweep run` against a Python script that trains once for each virtual-token setting and decodes each run.
 
-    /opt/venv/bin/python bench/grid.py [--threads 2] [--rounds 1] [--inputs 20]
+    python3 bench/grid.py [--threads 2] [--rounds 1] [--inputs 20]
 
 Bundled model and data; 3 virtual tokens x 3 beams x 3 max_new_tokens x 2 temperatures = 54 runs, sampling on, the first
 --inputs tables of dev. Both sides train 3 prefixes with the settings of sweeps/beam_grid.yaml. The Python side is what

@@ -1,6 +1,6 @@
 """How it grows: decoding by batch size and threads, training by threads, plan and report by the number of runs.
 
-    /opt/venv/bin/python bench/growth.py [--threads 1,2] [--rounds 3] [--what decode,train,plan,report]
+    python3 bench/growth.py [--threads 1,2] [--rounds 3] [--what decode,train,plan,report]
 
 distilgpt2's shape (bench/make_model.py), E2E. Decoding: 1 to 64 tables together, greedy and with 5 beams, 50 new tokens; rows
 a second of the whole job behind its start (prefill included; batches thin out as texts end). Training: tokens a second of a
@@ -86,7 +86,7 @@ def main():
             m, low, high = median_of(args.rounds if runs < 1000000 else 1, plan)
             print(f"plan of {runs} runs: {m:.3f} s ({low:.3f} to {high:.3f})" + (f", {peak[0] / 1e6:.1f} GB" if peak[0] > 500000 else ""), flush=True)
         if "report" in what:
-            subprocess.run([ROOT / "build/release/tests/test_store", "--make", folder, "g", str(runs), str(runs)], check=True, capture_output=True)
+            subprocess.run([built("tests/test_store"), "--make", folder, "g", str(runs), str(runs)], check=True, capture_output=True)
             for name, command in {"report --best": [SWEEP, "report", "--best"],
                                   "report": [SWEEP, "report"],
                                   "view, first 5": ["sqlite3", "results.db", "SELECT * FROM leaderboard LIMIT 5"]}.items():

@@ -1,6 +1,6 @@
 """Makes build/bench/distilgpt2-shape: distilgpt2's exact shape with random weights whose texts end at natural lengths.
 
-    /opt/venv/bin/python bench/make_model.py
+    python3 bench/make_model.py
 
 GPT-2's initialisation gives an almost uniform next token, and a text that never ends. Here the token embeddings are
 scaled until the most probable token has about a third of the mass, and the final LayerNorm's bias leans towards the end

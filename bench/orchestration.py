@@ -1,6 +1,6 @@
 """Orchestration alone: runs whose jobs do nothing, beside Optuna (SQLite storage) and GNU parallel.
 
-    /opt/venv/bin/python bench/orchestration.py [--runs 10000] [--rounds 2]
+    python3 bench/orchestration.py [--runs 10000] [--rounds 2]
 
 `sweep run` with tests/fake_runner.c as its worker (build the target fake-runner): it writes the artifact folders and
 exits. Three shapes of sweep: each run a training and a decode job of its own (two forks a run); runs that share one
@@ -8,7 +8,7 @@ adapter (a fork for up to 512 runs); and the first one again, everything reused.
 fsync its files, `sweep` does commit durably. Optuna: the same number of trials of an empty function, one process, no fork.
 GNU parallel: the same number of /bin/true, --joblog as its record.
 """
-import argparse, shutil, time
+import argparse, importlib.util, shutil, time
 from common import *
 
 
@@ -17,7 +17,7 @@ def sweep_side(folder, runs, parameters, keep=False):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     (folder / "s.yaml").write_text(f"name: s\nmodel: demo\ndataset: demo\nmethod: grid\nparameters:\n{parameters}")
-    env = dict(os.environ, SWEEP_RUNNER=str(ROOT / "build/release/tests/fake-runner"), FAKE_SYNC="0", FAKE_MS="0",
+    env = dict(os.environ, SWEEP_RUNNER=str(built("tests/fake-runner")), FAKE_SYNC="0", FAKE_MS="0",
                FAKE_LOG="/dev/null")
     start = time.perf_counter()
     subprocess.run([SWEEP, "run", "s.yaml", "--jobs", "2", "--quiet"], cwd=folder, env=env, check=True, capture_output=True)
@@ -52,13 +52,17 @@ def main():
     n, folder = args.runs, WORK / "orchestration"
     rates = "  num_virtual_tokens: 1\n  learning_rate: [" + ", ".join(f"{i}e-6" for i in range(1, n + 1)) + "]\n"
     seeds = "  num_virtual_tokens: 1\n  do_sample: true\n  top_k: [" + ", ".join(str(i) for i in range(1, n + 1)) + "]\n"
+    sides = dict(forks=lambda: sweep_side(folder / "a", n, rates),
+                 reused=lambda: sweep_side(folder / "a", n, rates, keep=True),
+                 shared=lambda: sweep_side(folder / "b", n, seeds))
+    if shutil.which("parallel"):
+        sides["parallel"] = lambda: parallel_side(folder / "p", n // 10)
+    if importlib.util.find_spec("optuna"):
+        sides["optuna"] = lambda: optuna_side(folder / "o", n // 20)
+    for name in {"parallel", "optuna"} - set(sides):
+        print(f"left out: {name} is not installed")
     print(f"milliseconds a run, {n} runs:")
-    r = rounds(args.rounds,
-               forks=lambda: sweep_side(folder / "a", n, rates),
-               reused=lambda: sweep_side(folder / "a", n, rates, keep=True),
-               shared=lambda: sweep_side(folder / "b", n, seeds),
-               parallel=lambda: parallel_side(folder / "p", n // 10),
-               optuna=lambda: optuna_side(folder / "o", n // 20))
+    r = rounds(args.rounds, **sides)
     for name, values in r.items():
         print(f"{name}: {statistics.median(values):.3f} ms a run ({min(values):.3f} to {max(values):.3f})")
 

@@ -1,6 +1,6 @@
 """Training: examples a second of one prefix-tuning step at batch 16 (distilgpt2's shape, E2E, dropout as in the model).
 
-    /opt/venv/bin/python bench/train_step.py [--threads 2] [--rounds 3] [--steps 6]
+    python3 bench/train_step.py [--threads 2] [--rounds 3] [--steps 6]
 
 Three sides, alternating: `sweep-runner`; transformers + PEFT exactly as the experiment ran it (every sequence
 left-padded to 150, logits for all columns); a careful PyTorch loop (padded to the longest of the batch, logits only

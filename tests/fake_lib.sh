@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # fake_lib.sh - sourced by the fault tests and tests/cli/run.sh: sweeps worked off by a fake runner, so that a test of the
 # scheduler takes a second and not a training.
 #

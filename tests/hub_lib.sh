@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # hub_lib.sh - sourced after lib.sh by tests that need a Hub: tests/fake_hub.py on 127.0.0.1, and a cache of our own.
 #
 #     hub_start --repo distilgpt2="$DEMO"            a copy of runner/demo

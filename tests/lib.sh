@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lib.sh - sourced by the CLI and fault tests: a scratch folder, and checks that say what they saw.
 #
 #     . "$SOURCE_DIR/tests/lib.sh"

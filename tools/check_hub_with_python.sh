@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The cache is one and the same: what `sweep fetch` brings, Python finds offline, and the other way round, also half-way.
 #
-#     tools/check_hub_with_python.sh [SWEEP] [PYTHON]      default build/release/sweep, /opt/venv/bin/python
+#     tools/check_hub_with_python.sh [SWEEP]      default build/release/sweep; PYTHON=... names the Python
 #
 # Needs huggingface_hub and transformers (any version that accepts GPT-2); no network: tests/fake_hub.py serves
 # runner/demo as distilgpt2. Not part of test.sh for that reason; its last output is in docs/HUB.md.
@@ -9,9 +9,9 @@ set -eu
 SOURCE_DIR=$(cd "$(dirname "$0")/.." && pwd)
 export SOURCE_DIR
 SWEEP=$(realpath "${1:-$SOURCE_DIR/build/release/sweep}")
-PYTHON=${2:-/opt/venv/bin/python}
-"$PYTHON" -c 'import huggingface_hub, transformers' 2>/dev/null ||
-	{ echo "skipped: $PYTHON has no huggingface_hub and transformers"; exit 77; }
+. "$SOURCE_DIR/tools/python.sh"
+find_python 'import huggingface_hub, transformers' ||
+	{ echo "skipped: needs huggingface_hub and transformers, not $why"; exit 77; }
 set +eu
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/hub_lib.sh"

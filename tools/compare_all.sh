@@ -4,18 +4,18 @@
 #     tools/compare_all.sh            full size, about half an hour on two cores
 #     tools/compare_all.sh quick      the same comparisons on less data, about five minutes
 #
-# PYTHON (/opt/venv/bin/python) must have the versions of tools/theirs.py; BUILD is the build folder (build/release), with
-# its tests. Exit status 1 when a comparison failed, 77 when there is no such Python.
+# PYTHON must have the versions of tools/theirs.py; BUILD is the build folder (build/release), with its tests; bench/README.md
+# has the rest. Exit status 1 when a comparison failed, 77 when there is no such Python.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-PYTHON=${PYTHON:-/opt/venv/bin/python}
+. tools/python.sh
 export BUILD=${BUILD:-$PWD/build/release}
 export SWEEP=$BUILD/sweep SWEEP_RUNNER=$BUILD/sweep-runner SWEEP_HOME=$PWD GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 size=${1:-full}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-if ! (cd tools && "$PYTHON" -c 'import theirs') 2>"$work/why"; then
-	echo "skipped: $PYTHON lacks the pinned packages ($(tail -n 1 "$work/why"))" >&2
+if ! PYTHONPATH=tools find_python 'import theirs'; then
+	echo "skipped: needs the pinned packages of tools/theirs.py, not $why" >&2
 	exit 77
 fi
 failed=0
@@ -41,7 +41,8 @@ else
 	sets=20000 inputs=16 decode_inputs=300 minutes=30 adapters=10 draws=1000
 fi
 shape=$BUILD/distilgpt2-shape
-train=$PWD/../shared/e2e/train.txt.gz
+e2e() { (cd tools && "$PYTHON" -c 'import paths, sys; print(paths.E2E / sys.argv[1])' "$1"); } # ends with a sentence where it is not
+train=$(e2e train.txt.gz) && dev=$(e2e dev.txt) || exit 1
 searches='[{"num_beams": [1, 3, 5, 7], "max_new_tokens": [5, 20, 50], "length_penalty": [0.0, 1.0, 2.0, -1.0],
             "early_stopping": ["false", "true", "never"]},
            {"num_beams": [1, 5], "max_new_tokens": [50], "do_sample": true, "top_p": 0.9}]'
@@ -62,6 +63,6 @@ compare 'Training, 50 steps, projection, padded to 150' tools/compare_training.p
 	--params '{"prefix_projection": true, "learning_rate": 0.001, "pad_to_length": 150}'
 compare 'Dropout' tools/compare_training.py --dropout $draws
 compare 'Decoding' tools/compare_decoding.py --adapter tests/golden/adapter --inputs sweeps/data/dev.txt \
-	--inputs ../shared/e2e/dev.txt:200 --limit $decode_inputs --each 2 --workers 2 --minutes $minutes --grid "$searches"
+	--inputs "$dev:200" --limit "$decode_inputs" --each 2 --workers 2 --minutes "$minutes" --grid "$searches"
 compare 'Adapters' tools/compare_adapters.py --inputs $adapters
 exit $failed

@@ -3,17 +3,17 @@
 (tests/unit/test_golden_logits.c as a tool) against transformers and PEFT. At most 1e-4 apart, else exit status 1.
 
     tools/compare_logits.py [--inputs 16] [--folder DIR]      DIR keeps the model (330 MB; default build/distilgpt2-shape)
-    tools/compare_logits.py --make --folder DIR               only makes it, with the tokenizer of ../shared/gpt2
+    tools/compare_logits.py --make --folder DIR               only makes it, with the tokenizer of GPT2_DIR (bench/README.md)
 """
 import argparse, os, shutil, subprocess, sys, tempfile
 
 import numpy as np
+import paths
 import theirs
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-SHARED = f"{theirs.ROOT}/../shared"
-TOOL = f"{os.environ.get('BUILD', theirs.ROOT + '/build/release')}/tests/test_golden_logits"
+TOOL = paths.BUILD / "tests/test_golden_logits"
 
 
 def make_model(folder):
@@ -31,7 +31,7 @@ def make_model(folder):
                 p.normal_(0, 0.1)
     model.save_pretrained(folder)
     for name in ("vocab.json", "merges.txt"):
-        shutil.copyfile(f"{SHARED}/gpt2/{name}", f"{folder}/{name}")
+        shutil.copyfile(paths.GPT2 / name, f"{folder}/{name}")
 
 
 def main():
@@ -45,7 +45,7 @@ def main():
     if args.make:
         return 0
     tok = theirs.tokenizer(args.folder)
-    rows = theirs.tables(f"{SHARED}/e2e/dev.txt")
+    rows = theirs.tables(paths.E2E / "dev.txt")
     rows = rows[::max(1, len(rows) // args.inputs)][:args.inputs]
     prompts = [tok(theirs.prompt_text(row, tok.eos_token))["input_ids"] for row in rows]
     sent = "".join(" ".join(map(str, ids)) + "\n" for ids in prompts)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Golden data for everything that is text or files: tokenizer, BLEU, bootstrap, safetensors, PEFT adapters.
 
-    /opt/venv/bin/python tools/goldens_text.py            writes tests/golden/text/ (a second or ten, seeded: same bytes each time)
-    /opt/venv/bin/python tools/goldens_text.py --live N   compares 3N lines of a torture corpus with `tokenizers`, N sets with
+    python3 tools/goldens_text.py            writes tests/golden/text/ (a second or ten, seeded: same bytes each time)
+    python3 tools/goldens_text.py --live N   compares 3N lines of a torture corpus with `tokenizers`, N sets with
                                                           sacrebleu (needs a built tree: BUILD=build/release)
 
 Pinned: tokenizers 0.21.4, transformers 4.50.0, peft 0.14.0, safetensors, sacrebleu 2.6.0, numpy, torch 2.13.0 (CPU).
@@ -167,19 +167,19 @@ def live(n):
     """Compares far more than one wants to commit; prints one line for each comparison."""
     from transformers import GPT2TokenizerFast
 
-    build = os.environ.get("BUILD", os.path.join(ROOT, "build", "release"))
-    tests = os.path.join(build, "tests")  # test_tokenizer and test_bleu answer on standard input when given an argument
-    shared = os.path.join(ROOT, "..", "shared")
+    import paths
+
+    tests = str(paths.BUILD / "tests")  # test_tokenizer and test_bleu answer on standard input when given an argument
     rng = random.Random(99)
-    tok = GPT2TokenizerFast(vocab_file=shared + "/gpt2/vocab.json", merges_file=shared + "/gpt2/merges.txt")
+    tok = GPT2TokenizerFast(vocab_file=str(paths.GPT2 / "vocab.json"), merges_file=str(paths.GPT2 / "merges.txt"))
     import gzip
-    lines = [line.rstrip(b"\n") for line in gzip.open(shared + "/e2e/train.txt.gz")]
+    lines = [line.rstrip(b"\n") for line in gzip.open(paths.E2E / "train.txt.gz")]
     for name in ("dev.txt", "dev.out", "small.txt", "small.out"):
-        lines += [line.rstrip(b"\n") for line in open(shared + "/e2e/" + name, "rb")]
+        lines += [line.rstrip(b"\n") for line in open(paths.E2E / name, "rb")]
     bad = 0
     for label, texts in (("E2E lines", lines), ("torture lines", torture(rng, 3 * n))):
         sent = b"".join(text.hex().encode() + b"\n" for text in texts)
-        out = subprocess.run([tests + "/test_tokenizer", shared + "/gpt2"], input=sent, stdout=subprocess.PIPE, check=True).stdout
+        out = subprocess.run([tests + "/test_tokenizer", str(paths.GPT2.folder())], input=sent, stdout=subprocess.PIPE, check=True).stdout
         rows = out.split(b"\n")[:-1]
         assert len(rows) == len(texts), (len(rows), len(texts))
         wrong = 0

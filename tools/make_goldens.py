@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes everything below tests/golden: what the pinned packages compute, in small files that C tests read.
 
-    /opt/venv/bin/python tools/make_goldens.py                 all (about five minutes); git diff must then be empty
-    /opt/venv/bin/python tools/make_goldens.py models training     some of: text models training adapter decoding
+    python3 tools/make_goldens.py                 all (about five minutes); git diff must then be empty
+    python3 tools/make_goldens.py models training     some of: text models training adapter decoding
 
 text      tools/goldens_text.py: tokenizer, BLEU, safetensors, adapter files
 models    five tiny GPT-2 of odd shapes with an adapter each: logits, losses, gradients     test_golden_logits.c, _training.c

@@ -30,13 +30,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, get_constant_sched
 from transformers import get_linear_schedule_with_warmup
 from transformers.utils import logging
 
+import paths
 import philox
 
 logging.set_verbosity_error()
 warnings.filterwarnings("ignore")
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-RUNNER = os.environ.get("SWEEP_RUNNER", f"{ROOT}/build/release/sweep-runner")
-SWEEP = os.environ.get("SWEEP", f"{ROOT}/build/release/sweep")
+ROOT, RUNNER, SWEEP = str(paths.ROOT), str(paths.RUNNER), str(paths.SWEEP)
 PROMPT, TARGET = "Convert the following table into English text: {table} {eos} ", "{text} {eos}"
 MASK = (1 << 64) - 1
 

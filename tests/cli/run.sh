@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # `sweep run` as a user meets it: plans without work, sharing, reuse, options, sentences.
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/fake_lib.sh"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Workers that live on without a word: one that closes its events is asked to end and counts as failed.
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/fake_lib.sh"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The machine's faults: no runner, no room, no right to write, two schedulers, nobody who reads.
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/fake_lib.sh"

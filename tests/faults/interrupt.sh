@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Ctrl-C: once, and workers are asked to end; twice, and they are ended. What was finished stays, and the same command
 # goes on. A worker that is deaf to SIGTERM cannot hold us, nor one that closes its events and lives.
 . "$SOURCE_DIR/tests/lib.sh"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The scheduler is killed with -9, five times at random moments: the same command finishes, and repeats nothing that
 # was finished. Its workers die with it.
 . "$SOURCE_DIR/tests/lib.sh"

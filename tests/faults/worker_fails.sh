@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # What becomes of workers that fail: a killed one is tried again, bad input is not, and a failure fails its own runs only.
 . "$SOURCE_DIR/tests/lib.sh"
 . "$SOURCE_DIR/tests/fake_lib.sh"

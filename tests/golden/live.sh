@@ -2,11 +2,11 @@
 # live.sh - a minute of tools/compare_all.sh, where the pinned Python packages are: gradient, training, decoding and
 # adapters, both sides live. Skipped, and says so, where they are not.
 set -u
-PYTHON=${PYTHON:-/opt/venv/bin/python}
 export SWEEP SWEEP_RUNNER=$BUILD_DIR/sweep-runner BUILD=$BUILD_DIR SWEEP_HOME=$SOURCE_DIR GOMP_SPINCOUNT=1000
 cd "$SOURCE_DIR" || exit 1
-if ! why=$(cd tools && "$PYTHON" -B -c 'import theirs' 2>&1); then
-	echo "skipped: needs a Python with the versions of tools/theirs.py (PYTHON, now $PYTHON): ${why##*$'\n'}"
+. tools/python.sh
+if ! PYTHONPATH=tools find_python 'import theirs'; then
+	echo "skipped: needs a Python with the versions of tools/theirs.py, not $why"
 	exit 77
 fi
 failed=0

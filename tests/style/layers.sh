@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2086 # the columns of the tables are lists of words
 # The arrows between rooms and the files that may use a library, as tables: whatever is not in them fails, a folder that
 # nobody listed too. docs/ARCHITECTURE.md draws the same picture. An include without a folder stays in its own room.
 set -u

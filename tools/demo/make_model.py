@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the bundled model runner/demo/: a byte-level BPE and a small GPT-2, pre-trained on grammar.corpus().
 
-    /opt/venv/bin/python tools/demo/make_model.py                 # the bundled model
-    /opt/venv/bin/python tools/demo/make_model.py --steps 100 -o /tmp/demo     # a quick look
+    python3 tools/demo/make_model.py                 # the bundled model
+    python3 tools/demo/make_model.py --steps 100 -o /tmp/demo     # a quick look
 
 Needs torch 2.13, transformers 4.50.0 and numpy.  Everything is seeded; on one kind of CPU with one thread count the
 same weights come out, elsewhere they differ in rounding.  docs/DEMO.md has sizes, losses and times.
