@@ -69,9 +69,11 @@ void optim_step(struct optim *o, float *parameters, const float *gradients, doub
 
 double optim_learning_rate(double base, int64_t kind, int64_t warmup, int64_t s, int64_t total)
 {
+	if (kind == LR_SCHEDULER_CONSTANT)
+		return base;
 	if (s < warmup)
 		return base * ((double)s / (double)warmup);
-	if (kind == LR_SCHEDULER_CONSTANT)
+	if (kind == LR_SCHEDULER_CONSTANT_WITH_WARMUP)
 		return base;
 	double left = (double)(total - s) / (double)(total - warmup > 1 ? total - warmup : 1);
 	return base * (left > 0 ? left : 0);

@@ -31,8 +31,8 @@ void optim_release(struct optim *o);
 /* One step on parameters [n] with gradients [n]; decay is decoupled. */
 void optim_step(struct optim *o, float *parameters, const float *gradients, double learning_rate);
 
-/* The rate of step s (from 0) of total. Rises from 0 over `warmup` steps, then linear: falls to 0 at `total`;
- * constant: stays. kind is LR_SCHEDULER_LINEAR or LR_SCHEDULER_CONSTANT of base/params.h. */
+/* The rate of step s (from 0) of total, for a kind of base/params.h. LINEAR and CONSTANT_WITH_WARMUP rise from 0 over
+ * `warmup` steps, then the one falls to 0 at `total` and the other stays; CONSTANT is `base` from the first step on. */
 double optim_learning_rate(double base, int64_t kind, int64_t warmup, int64_t s, int64_t total);
 
 #endif

@@ -26,7 +26,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from peft import PeftModel, PrefixTuningConfig, TaskType, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, get_constant_schedule_with_warmup
+from transformers import AutoModelForCausalLM, AutoTokenizer, get_constant_schedule, get_constant_schedule_with_warmup
 from transformers import get_linear_schedule_with_warmup
 from transformers.utils import logging
 
@@ -127,6 +127,8 @@ def train(peft, data, eos, params):
     warmup = params.get("warmup_steps", 0)
     if params.get("lr_scheduler_type", "linear") == "linear":
         schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)
+    elif params["lr_scheduler_type"] == "constant":
+        schedule = get_constant_schedule(optimizer)
     else:
         schedule = get_constant_schedule_with_warmup(optimizer, warmup)
     peft.train()

@@ -12,7 +12,9 @@
 #include "mem.h"
 
 const struct param_info param_table[PARAM_COUNT] = {
-#define PARAM(name_, aliases_, type_, min_, max_, def_, stage_, choices_, help_)                                       \
+#define FROM  false
+#define ABOVE true
+#define PARAM(name_, aliases_, type_, from_, min_, max_, def_, stage_, choices_, help_)                                \
 	[PARAM_##name_] = {.name = #name_,                                                                             \
 			   .aliases = aliases_,                                                                        \
 			   .default_text = def_,                                                                       \
@@ -20,15 +22,18 @@ const struct param_info param_table[PARAM_COUNT] = {
 			   .help = help_,                                                                              \
 			   .type = PARAM_TYPE_##type_,                                                                 \
 			   .stage = PARAM_STAGE_##stage_,                                                              \
+			   .above = from_,                                                                             \
 			   .min = (double)(min_),                                                                      \
 			   .max = (double)(max_),                                                                      \
 			   .min_i = (int64_t)(min_),                                                                   \
 			   .max_i = (int64_t)(max_)},
 #include "params.def"
 #undef PARAM
+#undef ABOVE
+#undef FROM
 };
 
-/* Calls itself a match when `word` is one of the space-separated words of `list`; *index gets its number. */
+/* Is `word` one of the space-separated words of `list`? *index (or NULL) gets its number. */
 static bool word_in_list(const char *list, const char *word, size_t length, int64_t *index)
 {
 	int64_t at = 0;
@@ -92,7 +97,7 @@ void params_describe(int id, struct buf *out)
 				   (long long)info->max_i);
 		break;
 	case PARAM_TYPE_FLOAT:
-		if (strstr(info->help, "(above 0)"))
+		if (info->above)
 			buf_printf(out, "a number above %g, at most %g", info->min, info->max);
 		else
 			buf_printf(out, "a number from %.10g to %.10g", info->min, info->max);
@@ -133,8 +138,7 @@ int params_check(int id, union param_value value, struct err *err)
 		if (isnan(value.f))
 			ok = strcmp(info->default_text, "null") == 0;
 		else
-			ok = value.f >= info->min && value.f <= info->max &&
-			     !(value.f <= 0 && strstr(info->help, "(above 0)"));
+			ok = value.f >= info->min && value.f <= info->max && !(info->above && value.f <= info->min);
 	}
 	if (ok)
 		return 0;
@@ -284,6 +288,10 @@ struct params params_effective(const struct params *p)
 		e.v[PARAM_length_penalty] = d.v[PARAM_length_penalty];
 		e.v[PARAM_early_stopping] = d.v[PARAM_early_stopping];
 	}
+	if (PARAM_I(p, lr_scheduler_type) == LR_SCHEDULER_CONSTANT)
+		e.v[PARAM_warmup_steps] = d.v[PARAM_warmup_steps];
+	if (PARAM_I(p, lr_scheduler_type) == LR_SCHEDULER_CONSTANT_WITH_WARMUP && PARAM_I(p, warmup_steps) == 0)
+		PARAM_I(&e, lr_scheduler_type) = LR_SCHEDULER_CONSTANT;
 	if (!PARAM_I(p, prefix_projection))
 		e.v[PARAM_encoder_hidden_size] = d.v[PARAM_encoder_hidden_size];
 	if (PARAM_I(p, num_virtual_tokens) == 0) {

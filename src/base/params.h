@@ -19,7 +19,7 @@
 #include "err.h"
 
 enum param_id {
-#define PARAM(name, aliases, type, min, max, def, stage, choices, help) PARAM_##name,
+#define PARAM(name, aliases, type, from, min, max, def, stage, choices, help) PARAM_##name,
 #include "params.def"
 #undef PARAM
 	PARAM_COUNT
@@ -32,6 +32,7 @@ struct param_info {
 	const char *name, *aliases, *default_text, *choices, *help;
 	enum param_type type;
 	enum param_stage stage;
+	bool above; /* min itself is refused; FLOAT only */
 	double min, max;
 	int64_t min_i, max_i; /* the same ends, exact, for INT */
 };
@@ -51,7 +52,7 @@ struct params {
 #define PARAM_F(p, name) ((p)->v[PARAM_##name].f)
 
 enum { EARLY_STOPPING_FALSE, EARLY_STOPPING_TRUE, EARLY_STOPPING_NEVER };
-enum { LR_SCHEDULER_LINEAR, LR_SCHEDULER_CONSTANT };
+enum { LR_SCHEDULER_LINEAR, LR_SCHEDULER_CONSTANT, LR_SCHEDULER_CONSTANT_WITH_WARMUP };
 
 void params_default(struct params *p);
 /* The id for a name or alias (case-sensitive), or -1. */
@@ -71,8 +72,9 @@ bool params_is_default(int id, union param_value value);
 void params_describe(int id, struct buf *out);
 
 /* A copy in which every parameter that cannot matter has its default: without do_sample temperature, top_k, top_p;
- * with one beam length_penalty and early_stopping; without a prefix everything of the TRAIN stage. `seed` of a
- * decode stays when do_sample is on; see params_key for stages. */
+ * with one beam length_penalty and early_stopping; with a constant learning rate warmup_steps (and a constant one with
+ * a warm-up of no steps is a constant one); without a prefix everything of the TRAIN stage. `seed` of a decode stays
+ * when do_sample is on; see params_key for stages. */
 struct params params_effective(const struct params *p);
 /* Canonical JSON object, keys in params.def order, of the effective non-default values of a stage (TRAIN or DECODE):
  * what goes into a key. `seed` enters DECODE only with do_sample. num_virtual_tokens is always written in TRAIN. */

@@ -45,6 +45,10 @@ static const char *reason_for(const struct params *p, int id)
 		return "with num_virtual_tokens 0 (no training)";
 	if (id == PARAM_seed)
 		return "with num_virtual_tokens 0 and without do_sample (nothing is drawn)";
+	if (id == PARAM_warmup_steps)
+		return "with lr_scheduler_type constant (constant_with_warmup has a warm-up)";
+	if (id == PARAM_lr_scheduler_type)
+		return "between constant and constant_with_warmup with warmup_steps 0";
 	if (id == PARAM_encoder_hidden_size)
 		return "without prefix_projection";
 	if (id == PARAM_length_penalty || id == PARAM_early_stopping)

@@ -93,9 +93,12 @@ static void test_schedule(void **state)
 	close_to(optim_learning_rate(1, LR_SCHEDULER_LINEAR, 4, 4, 12), 1, 0);
 	close_to(optim_learning_rate(1, LR_SCHEDULER_LINEAR, 4, 11, 12), 0.125, 0);
 	close_to(optim_learning_rate(1, LR_SCHEDULER_LINEAR, 20, 11, 12), 0.55,
-		 1e-15); /* a warm-up longer than the run */
-	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT, 2, 1, 12), 0.5, 0);
+		 1e-15);                                                         /* a warm-up longer than the run */
+	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT, 2, 0, 12), 1, 0); /* no warm-up, as in transformers */
 	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT, 2, 11, 12), 1, 0);
+	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT_WITH_WARMUP, 2, 1, 12), 0.5, 0);
+	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT_WITH_WARMUP, 2, 2, 12), 1, 0);
+	close_to(optim_learning_rate(1, LR_SCHEDULER_CONSTANT_WITH_WARMUP, 2, 11, 12), 1, 0);
 }
 
 int main(void)

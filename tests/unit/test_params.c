@@ -126,7 +126,9 @@ static void test_parse(void **state)
 	refused("top_p", "1.01", "at most 1");
 	refused("do_sample", "2", "true or false");
 	refused("early_stopping", "maybe", "one of false, true, never");
-	refused("lr_scheduler_type", "cosine", "one of linear, constant");
+	refused("lr_scheduler_type", "cosine", "one of linear, constant, constant_with_warmup");
+	refused("top_p", "0", "expected a number above 0, at most 1");
+	assert_int_equal(params_find("max_length"), -1); /* generate()'s is no length of training pairs */
 }
 
 static void test_effective_and_key(void **state)
@@ -158,6 +160,17 @@ static void test_effective_and_key(void **state)
 	set(&p, "num_virtual_tokens", "0");
 	expect_key(&p, PARAM_STAGE_TRAIN,
 		   "{\"num_virtual_tokens\":0,\"seed\":7}"); /* never hashed: nothing is trained */
+	/* transformers' constant schedule has no warm-up; before, ours had one, under another key than these */
+	struct params q;
+	params_default(&q);
+	set(&q, "lr_scheduler_type", "constant");
+	set(&q, "warmup_steps", "5");
+	expect_key(&q, PARAM_STAGE_TRAIN, "{\"num_virtual_tokens\":20,\"lr_scheduler_type\":\"constant\"}");
+	set(&q, "lr_scheduler_type", "constant_with_warmup");
+	expect_key(&q, PARAM_STAGE_TRAIN,
+		   "{\"num_virtual_tokens\":20,\"lr_scheduler_type\":\"constant_with_warmup\",\"warmup_steps\":5}");
+	set(&q, "warmup_steps", "0");
+	expect_key(&q, PARAM_STAGE_TRAIN, "{\"num_virtual_tokens\":20,\"lr_scheduler_type\":\"constant\"}");
 	set(&p, "do_sample", "false");
 	struct params e = params_effective(&p), twice = params_effective(&e);
 	assert_memory_equal(&e, &twice, sizeof e);
