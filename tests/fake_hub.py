@@ -21,6 +21,8 @@ A rule: {"path": REGEX, "method": "GET", "times": N, "do": WHAT, ...}, where WHA
     norange   ignore Range: 200 and the whole file
     badrange  206 with a Content-Range that begins elsewhere
     redirect  302 to "location" ({port} is filled in)
+    flood     headers without end
+    page      "status" with a body without end
 
 As on the real Hub, large files (*.safetensors, or 1 MB and more) answer a HEAD with 302 to another host name
 (http://localhost:PORT/cdn/SHA256), X-Linked-Etag and X-Linked-Size; small ones with 200 and a git SHA-1 as ETag.
@@ -108,6 +110,18 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.close()
 
+    def endless(self, do, rule):
+        self.send_response(rule.get("status", 200))
+        if do == "page":
+            self.end_headers()
+        self.flush_headers()
+        try:
+            for i in range(80 << 10):  # 84 MB, more than anybody should read
+                self.wfile.write(b"X-Flood-%d: %s\r\n" % (i, b"x" * 1000))
+        except OSError:
+            pass
+        self.close_connection = True
+
     def send_body(self, data, rule, headers):
         do, status = rule.get("do"), 200
         if do == "corrupt" and data:
@@ -179,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
         do = rule.get("do")
         if do == "status" or (do == "auth" and self.headers.get("authorization") != "Bearer " + rule["token"]):
             return self.answer(rule.get("status", 401), rule.get("headers", {}))
+        if do in ("flood", "page"):
+            return self.endless(do, rule)
         if do == "redirect":
             return self.answer(302, {"Location": rule["location"].format(port=self.server.server_port)})
         path = unquote(urlsplit(self.path).path)

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "term/term.h"
 #include "term/text.h"
 
@@ -109,11 +110,14 @@ static void say_end(struct hub_bar *bar, const struct hub_progress *p, int64_t n
 		fprintf(bar->out, "fetched %s  %s%s\n", p->file, size, resumed);
 }
 
-void hub_bar_progress(void *ctx, const struct hub_progress *p)
+void hub_bar_progress(void *ctx, const struct hub_progress *raw)
 {
 	struct hub_bar *bar = ctx;
 	int64_t now = clock_ms();
-	char line[512];
+	char line[512], name[256];
+	struct hub_progress clean = *raw, *p = &clean;
+	utf8_clean_into(name, sizeof name, raw->file, strlen(raw->file)); /* the server chose it */
+	clean.file = name;
 	if (p->state == HUB_BEGIN) {
 		bar->begun_ms = bar->sample_ms = bar->said_ms = now;
 		bar->sample_bytes = p->done;

@@ -10,7 +10,9 @@
  * count of failures, so that a long transfer over a bad line ends, and a dead server is given up after a few tries.
  *
  * A stall is found by our own clock (no byte for HF_HUB_DOWNLOAD_TIMEOUT seconds), since curl's low-speed limit works
- * on an average over several seconds; that one is set as well, far below, against a server that drips. */
+ * on an average over several seconds. That one is set as well, against a server that drips; an attempt slower than it
+ * counts as a failure although it brought bytes, and a file as a whole has a time that grows with its size
+ * (hub_http_patience). What has come stays, so that giving up loses nothing. */
 #include "hub_http.h"
 
 #include <curl/curl.h>
@@ -27,14 +29,19 @@
 #include "base/mem.h"
 
 #define HOPS_MAX     10
-#define FAILURES_MAX 5   /* attempts in a row without a new byte */
-#define CONNECTS_MAX 3   /* the same when there is not even a connection */
-#define ATTEMPTS_MAX 200 /* in all */
-#define BACKOFF_MS   500 /* doubles with each failure in a row */
-#define WAIT_MAX_S   120 /* a Retry-After beyond this is not waited for */
-#define DRIP_BYTES   64  /* bytes a second, over */
-#define DRIP_SECONDS 60  /* so many seconds */
+#define FAILURES_MAX 5                   /* attempts in a row without a new byte */
+#define CONNECTS_MAX 3                   /* the same when there is not even a connection */
+#define ATTEMPTS_MAX 200                 /* in all */
+#define BACKOFF_MS   500                 /* doubles with each failure in a row */
+#define WAIT_MAX_S   120                 /* a Retry-After beyond this is not waited for */
+#define DRIP_BYTES   1024                /* bytes a second: slower than any line, over */
+#define DRIP_TIMES   3                   /* so many times the time-out */
+#define HEADERS_MAX  ((size_t)256 << 10) /* bytes of all headers of an answer; the Hub's are a few kilobytes */
+#define PAGE_MAX     ((size_t)1 << 20)   /* bytes of the page of an error or a redirect, which nobody reads */
 #define REDRAW_MS    100
+/* How long one file may take in all: ten minutes (60 time-outs), and a second for each 8 KB (a tenth of a bad line). */
+#define PATIENCE_TIMES 60
+#define PATIENCE_BYTES 8192
 
 struct hub_http {
 	CURL *curl;
@@ -62,9 +69,11 @@ struct flight {
 	int64_t length;      /* Content-Length, -1 without */
 	int64_t linked_size;
 	char linked_etag[160];
-	bool stalled, cancelled, too_long, wrong_range;
+	bool stalled, cancelled, too_long, wrong_range, page_long, out_of_patience;
+	size_t header_bytes, page_bytes;
 	int write_errno;
 	int64_t seen_bytes, seen_ms, drawn_ms;
+	int64_t begun_ms, end_ms; /* of the operation: end_ms is where patience ends */
 };
 
 void hub_http_notice(struct hub_http *http, const char *format, ...)
@@ -243,6 +252,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
 	struct flight *f = ctx;
 	size_t n = size * count, whole = n;
+	f->header_bytes += n;
+	if (f->header_bytes > HEADERS_MAX)
+		return 0;
 	if (n >= 5 && strncasecmp(line, "HTTP/", 5) == 0) {
 		begin_response(f);
 		return whole;
@@ -287,8 +299,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 	size_t n = size * count, left = n;
 	long status = 0;
 	curl_easy_getinfo(f->http->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200 && status != 206)
-		return n; /* the page of a redirect or an error: not ours */
+	if (status != 200 && status != 206) { /* the page of a redirect or an error: not ours */
+		f->page_bytes += n;
+		f->page_long = f->page_bytes > PAGE_MAX;
+		return f->page_long ? 0 : n;
+	}
 	if (!f->started && !begin_body(f, status))
 		return 0;
 	if (f->text) {
@@ -343,11 +358,12 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t received, curl_of
 	int timeout = f->head ? f->http->env->head_timeout : f->http->env->get_timeout;
 	f->stalled = now - f->seen_ms > (int64_t)timeout * 1000;
 	f->cancelled = hub_http_cancelled(f->http);
+	f->out_of_patience = now > f->end_ms;
 	if (f->started && now - f->drawn_ms >= REDRAW_MS) {
 		f->drawn_ms = now;
 		show(f, HUB_MOVE);
 	}
-	return f->stalled || f->cancelled;
+	return f->stalled || f->cancelled || f->out_of_patience;
 }
 
 /* ---- one hop, one attempt, all attempts */
@@ -375,7 +391,7 @@ static CURLcode hop(struct flight *f, const char *url, bool token)
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->curl_error);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)timeout);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)DRIP_BYTES);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(timeout > DRIP_SECONDS ? timeout : DRIP_SECONDS));
+	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)timeout * DRIP_TIMES);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, f);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -395,14 +411,15 @@ static CURLcode hop(struct flight *f, const char *url, bool token)
 		snprintf(range, sizeof range, "%" PRId64 "-", f->have);
 		curl_easy_setopt(curl, CURLOPT_RANGE, range);
 	}
-	f->started = f->stalled = f->cancelled = f->too_long = f->wrong_range = false;
+	f->started = f->stalled = f->cancelled = f->too_long = f->wrong_range = f->page_long = false;
+	f->header_bytes = f->page_bytes = 0;
 	f->write_errno = 0;
 	f->seen_bytes = 0;
 	f->seen_ms = f->drawn_ms = clock_ms();
 	http->curl_error[0] = '\0';
 	CURLcode code = curl_easy_perform(curl);
 	curl_slist_free_all(headers);
-	return code;
+	return f->page_long ? CURLE_OK : code; /* status and headers are here, and that page is of no use */
 }
 
 /* The next URL of the chain into *at; true when there is one to follow. -1: not to be followed, err says why. */
@@ -514,6 +531,24 @@ static enum hub_trouble judge(struct flight *f, CURLcode code, struct err *err)
 		err_set(err, ERR_SYSTEM, "%s: the server sends other bytes than it announced", what);
 		return HUB_DAMAGED;
 	}
+	if (f->out_of_patience) {
+		int minutes = (int)((clock_ms() - f->begun_ms) / 60000);
+		if (f->fd >= 0)
+			err_set(err, ERR_SYSTEM,
+				"%s: the server is too slow, %" PRId64 " of %" PRId64
+				" bytes are here after %d minutes; the "
+				"same command goes on from there",
+				what, f->have, f->total, minutes);
+		else
+			err_set(err, ERR_SYSTEM, "%s: the server is too slow, no whole answer came in %d minutes", what,
+				minutes);
+		return HUB_UNREACHABLE;
+	}
+	if (f->header_bytes > HEADERS_MAX) {
+		err_set(err, ERR_SYSTEM, "%s: the server sends headers without end; is HF_ENDPOINT a Hugging Face Hub?",
+			what);
+		return HUB_UNREACHABLE;
+	}
 	if (f->stalled) {
 		err_set(err, ERR_SYSTEM, "%s: no byte came from the server for %d seconds", what,
 			f->head ? http->env->head_timeout : http->env->get_timeout);
@@ -567,11 +602,24 @@ static int64_t pause_before(struct flight *f, CURLcode code, int failures, struc
 	return (int64_t)asked * 1000;
 }
 
+int64_t hub_http_patience(int64_t bytes, int timeout)
+{
+	return (int64_t)timeout * PATIENCE_TIMES + bytes / PATIENCE_BYTES;
+}
+
+/* Whether an attempt brought as much as a line that works does: a drip is none. */
+static bool has_gained(int64_t bytes, int64_t milliseconds)
+{
+	return bytes > 0 && bytes >= (int64_t)DRIP_BYTES * milliseconds / 1000;
+}
+
 static int persist(struct flight *f, const char *url, struct err *err)
 {
-	int failures = 0;
+	int timeout = f->head ? f->http->env->head_timeout : f->http->env->get_timeout, failures = 0;
+	f->begun_ms = clock_ms();
+	f->end_ms = f->begun_ms + 1000 * hub_http_patience(f->total - f->have, timeout);
 	for (int attempts = 1;; attempts++) {
-		int64_t before = f->have;
+		int64_t before = f->have, start = clock_ms();
 		bool bad;
 		CURLcode code = attempt(f, url, &bad, err);
 		f->answer->trouble = bad ? HUB_LOCAL : judge(f, code, err);
@@ -579,11 +627,15 @@ static int persist(struct flight *f, const char *url, struct err *err)
 			return 0;
 		if (f->answer->trouble != HUB_UNREACHABLE)
 			return -1;
-		failures = f->have > before ? 1 : failures + 1;
+		failures = has_gained(f->have - before, clock_ms() - start) ? 1 : failures + 1;
+		if (f->out_of_patience)
+			return -1;
 		if (failures >= (is_connect_error(code) ? CONNECTS_MAX : FAILURES_MAX) || attempts >= ATTEMPTS_MAX)
 			return -1;
 		int64_t wait = pause_before(f, code, failures, err);
 		if (wait < 0)
+			return -1;
+		if (clock_ms() + wait > f->end_ms)
 			return -1;
 		if (f->text)
 			buf_clear(f->text);

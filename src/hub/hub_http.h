@@ -64,6 +64,9 @@ void hub_http_show(struct hub_http *http, const struct hub_progress *progress);
 int hub_http_text(struct hub_http *http, const char *url, size_t max, struct buf *text, struct hub_answer *answer,
 		  struct err *err);
 
+/* Seconds after which one operation that is to bring so many bytes is given up, however often it got a little further. */
+int64_t hub_http_patience(int64_t bytes, int timeout);
+
 /* text with every byte but letters, digits and -_.~ (and, if asked, `/`) as %XX. The caller frees. */
 char *hub_http_quote(const char *text, bool keep_slash);
 

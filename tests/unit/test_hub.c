@@ -181,6 +181,18 @@ static void assert_token(const char *token)
 	hub_env_release(&env);
 }
 
+static void patience(void **state)
+{
+	(void)state;
+	assert_int_equal(hub_http_patience(0, 10), 600);
+	assert_int_equal(hub_http_patience(1000000, 10), 600 + 122);
+	/* distilgpt2's 353 MB at 10 KB a second, the slowest line that is worth the name: ten hours */
+	assert_true(hub_http_patience(353000000, 10) > 353000000 / 10000);
+	assert_true(hub_http_patience(353000000, 10) < 24 * 3600);
+	assert_int_equal(hub_http_patience(0, 86400), 86400 * 60);
+	assert_true(hub_http_patience(INT64_MAX, 86400) < INT64_MAX / 1000);
+}
+
 static void environment_of_server(void **state)
 {
 	(void)state;
@@ -464,6 +476,7 @@ int main(void)
 		TEST(names),
 		TEST(paths_from_outside),
 		TEST(environment_of_folders),
+		TEST(patience),
 		TEST(environment_of_server),
 		TEST(look_up),
 		TEST(fetch_offline),
