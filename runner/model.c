@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/generation.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -135,23 +136,6 @@ static int config_variant(const cJSON *config, struct err *err)
 	return 0;
 }
 
-/* One end token; a list of one is a token too. Absent or null leaves *eos alone. */
-static int config_eos(const cJSON *config, int32_t *eos, struct err *err)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, "eos_token_id");
-	if (!item || cJSON_IsNull(item))
-		return 0;
-	if (cJSON_IsArray(item) && cJSON_GetArraySize(item) == 1)
-		item = item->child;
-	if (cJSON_IsArray(item))
-		return err_set(err, ERR_INPUT, "`eos_token_id`: exactly one end token is supported");
-	double d = item->valuedouble;
-	if (!cJSON_IsNumber(item) || !(d >= 0 && d <= INT32_MAX) || d != floor(d))
-		return err_set(err, ERR_INPUT, "`eos_token_id`: expected a token id");
-	*eos = (int32_t)d;
-	return 0;
-}
-
 static int read_config(struct model *m, const cJSON *config, bool *tied, struct err *err)
 {
 	if (!cJSON_IsObject(config))
@@ -186,8 +170,7 @@ static int read_config(struct model *m, const cJSON *config, bool *tied, struct 
 	    config_rate(config, "resid_pdrop", &m->resid_pdrop, err) < 0)
 		return -1;
 	*tied = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(config, "tie_word_embeddings"));
-	m->eos_token_id = 50256; /* GPT2Config's own default */
-	return config_eos(config, &m->eos_token_id, err);
+	return 0;
 }
 
 static int read_configs(struct model *m, const char *dir, bool *tied, struct err *err)
@@ -204,16 +187,9 @@ static int read_configs(struct model *m, const char *dir, bool *tied, struct err
 	free(path);
 	if (result < 0)
 		return -1;
-	/* generate() takes its end token from here when the file exists. */
-	path = fs_join(dir, "generation_config.json");
-	if (fs_exists(path)) {
-		config = json_read_file(path, MODEL_MAX_JSON, err);
-		result = config ? config_eos(config, &m->eos_token_id, err) : -1;
-		if (config && result < 0)
-			err_prefix(err, "%s", path);
-		cJSON_Delete(config);
-	}
-	free(path);
+	struct generation generation;
+	result = generation_read(&generation, dir, err);
+	m->eos_token_id = generation.eos_token_id;
 	if (result == 0 && (size_t)m->eos_token_id >= m->n_vocab)
 		result = err_set(err, ERR_INPUT, "%s: `eos_token_id` %d is not below `vocab_size` %zu", dir,
 				 (int)m->eos_token_id, m->n_vocab);

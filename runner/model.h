@@ -40,7 +40,7 @@ struct model {
 	void *owned;                      /* model.c's: the mapping and widened copies */
 };
 
-/* Reads config.json, generation_config.json (eos only, optional) and model.safetensors of a folder. Refuses another
+/* Reads config.json, generation_config.json (base/generation.h) and model.safetensors of a folder. Refuses another
  * architecture, tensors that are missing, misshapen or of another type, and features of GPT-2 variants that would
  * change results (scale_attn_by_inverse_layer_idx, other activations, cross-attention). */
 int model_load(struct model *model, const char *dir, struct err *err);

@@ -154,10 +154,18 @@ static int build_plan(struct run *r, struct err *err)
 	return result;
 }
 
+static int make_points(struct run *r, struct err *err)
+{
+	struct params defaults;
+	return points_defaults(&defaults, &r->spec, r->sources.model, err) < 0
+		       ? -1
+		       : points_make(&r->points, &r->spec, &defaults, err);
+}
+
 static int prepare(struct run *r, struct err *err)
 {
 	if (spec_load(&r->spec, r->file, (const char *const *)r->overrides, r->n_overrides, err) < 0 ||
-	    find_sources(r, err) < 0 || fetch_missing(r, err) < 0 || points_make(&r->points, &r->spec, err) < 0)
+	    find_sources(r, err) < 0 || fetch_missing(r, err) < 0 || make_points(r, err) < 0)
 		return -1;
 	bool none = r->dry && !fs_exists(r->db);
 	if (!none && store_open(&r->store, r->db, r->dry ? STORE_READ : STORE_WRITE, err) < 0)

@@ -8,11 +8,13 @@ text      tools/goldens_text.py: tokenizer, BLEU, safetensors, adapter files
 models    five tiny GPT-2 of odd shapes with an adapter each: logits, losses, gradients     test_golden_logits.c, _training.c
 training  50 steps of prefix tuning on the bundled model: losses, and PEFT's adapter         test_golden_training.c
 adapter   a trained adapter by our own trainer, only made when it is missing (--new-adapter makes it again)
+generation  what generate() takes from a model's folder when it is given no arguments   test_generation.c
 decoding  generate() with that adapter and with one of PEFT's, all kinds of search           test_golden_decoding.c
 
 Versions are checked at start (tools/theirs.py). Everything is seeded; torch runs on one thread. Bytes are the same on
 the same kind of CPU; on another one the last bits of floats may differ, far below what the tests allow.
 """
+import contextlib
 import itertools
 import json
 import os
@@ -20,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import numpy as np
 import theirs
@@ -228,6 +231,69 @@ def decoding():
     print(f"  {len(sequences)} distinct texts")
 
 
+# Folders that say something about generating: config.json's extra members, and generation_config.json (None: no such file).
+FOLDERS = [
+    ({}, None),
+    ({}, {"_from_model_config": True, "bos_token_id": 3, "eos_token_id": 3}),
+    ({}, {"eos_token_id": 5, "num_beams": 4, "max_new_tokens": 60, "length_penalty": 0.5, "early_stopping": True}),
+    ({}, {"eos_token_id": [7], "do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20}),
+    ({}, {"eos_token_id": 5, "do_sample": True, "temperature": None, "top_p": None, "top_k": None}),
+    ({}, {"eos_token_id": 5, "early_stopping": "never", "num_beams": 2, "top_k": 0, "max_length": 20}),
+    ({}, {"eos_token_id": 5, "max_length": 50}),
+    ({}, {"eos_token_id": 5, "max_length": 50, "max_new_tokens": 30}),
+    ({"eos_token_id": 6, "num_beams": 3, "do_sample": True, "top_k": None}, None),
+    ({"num_beams": 3, "min_new_tokens": 0, "max_new_tokens": 11}, None),
+    ({"num_beams": 3, "eos_token_id": 6}, {"eos_token_id": 5, "num_beams": 2}),
+    ({"num_beams": 3, "eos_token_id": 6}, {"_from_model_config": True, "eos_token_id": 5}),
+    ({"eos_token_id": 6}, {"_from_model_config": True, "eos_token_id": 5, "num_beams": 2}),
+    ({"task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}}, None),
+    ({"repetition_penalty": 1.3}, {"_from_model_config": True, "eos_token_id": 5}),
+    ({"repetition_penalty": 1.3}, {"eos_token_id": 5}),
+    ({"no_repeat_ngram_size": 2}, None),
+    ({"min_new_tokens": 5}, None),
+    ({"min_new_tokens": 5}, {"_from_model_config": True, "eos_token_id": 5}),
+    ({}, {"eos_token_id": 5, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "min_length": 0, "typical_p": 1.0,
+          "num_return_sequences": 1, "renormalize_logits": False, "use_cache": True, "num_beam_groups": 1,
+          "diversity_penalty": 0.0, "remove_invalid_values": True, "bad_words_ids": None, "min_new_tokens": None}),
+] + [({}, {"eos_token_id": 5, **one}) for one in (
+    {"repetition_penalty": 1.5}, {"no_repeat_ngram_size": 3}, {"min_new_tokens": 4}, {"min_length": 4}, {"typical_p": 0.9},
+    {"renormalize_logits": True}, {"bad_words_ids": [[4]]}, {"suppress_tokens": [3]}, {"forced_eos_token_id": 5},
+    {"encoder_repetition_penalty": 1.2}, {"min_p": 0.1}, {"exponential_decay_length_penalty": [5, 1.1]},
+    {"begin_suppress_tokens": [2]}, {"epsilon_cutoff": 0.01}, {"eta_cutoff": 0.01}, {"forced_bos_token_id": 3},
+    {"guidance_scale": 1.5}, {"sequence_bias": [[[4], -2.0]]})]
+
+
+def generation():
+    """What generate() takes from a folder when it is given ids alone: the values, and the processors that it makes."""
+    warnings.filterwarnings("ignore")
+    names = ("num_beams", "max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "length_penalty", "early_stopping",
+             "max_length", "eos_token_id")
+    ours = {"TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper", "InfNanRemoveLogitsProcessor"}
+    cases = []
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(1)
+        config = dict(n_layer=1, n_head=1, n_embd=4, n_positions=64, vocab_size=40, eos_token_id=9, bos_token_id=9)
+        GPT2LMHeadModel(GPT2Config(**config)).save_pretrained(folder)
+        for extra, own in FOLDERS:
+            write_json(f"{folder}/config.json", {"model_type": "gpt2", **config, **extra})
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(f"{folder}/generation_config.json")
+            if own is not None:
+                write_json(f"{folder}/generation_config.json", own)
+            model = GPT2LMHeadModel.from_pretrained(folder)
+            used, _ = model._prepare_generation_config(None)
+            model._prepare_special_tokens(used, False, "cpu")
+            ids = torch.tensor([[1, 2]])
+            values = {name: getattr(used, name) for name in names}
+            used.do_sample = True  # a sweep may sample where the folder does not
+            used_processors = model._get_logits_processor(used, 2, ids, None, [], "cpu", {"use_cache": True})
+            others = sorted({type(p).__name__ for p in used_processors} - ours)
+            cases.append({"config": {**config, **extra}, "generation_config": own, "processors": others,
+                          "used": values})
+    write_json(f"{OUT}/generation.json", {"cases": cases})
+    print(f"  {len(cases)} folders")
+
+
 def text():
     subprocess.run([sys.executable, f"{theirs.ROOT}/tools/goldens_text.py"], check=True)
 
@@ -236,8 +302,9 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     again = "--new-adapter" in sys.argv
-    names = [a for a in sys.argv[1:] if a != "--new-adapter"] or ["text", "models", "training", "adapter", "decoding"]
-    makers = {"text": text, "models": models, "training": training, "adapter": lambda: adapter(again), "decoding": decoding}
+    names = [a for a in sys.argv[1:] if a != "--new-adapter"] or ["text", "models", "training", "adapter", "generation", "decoding"]
+    makers = {"text": text, "models": models, "training": training, "adapter": lambda: adapter(again),
+              "generation": generation, "decoding": decoding}
     for name in names:
         if name not in makers:
             sys.exit(f"{name}: expected some of {', '.join(makers)}")

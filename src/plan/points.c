@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
+#include "base/generation.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -83,13 +85,13 @@ static int count_points(const struct spec *spec, size_t *count, struct err *err)
 }
 
 /* Whole grids, the last parameter fastest, until `cap` points are there. */
-static void multiply_out(struct points *points, struct set *set, const struct spec *spec, size_t cap)
+static void multiply_out(struct points *points, struct set *set, const struct spec *spec, const struct params *defaults,
+			 size_t cap)
 {
 	for (size_t g = 0; g < spec->n_grids; g++) {
 		const struct spec_grid *grid = &spec->grids[g];
 		size_t *at = mem_zero(grid->n_params, sizeof *at);
-		struct params current;
-		params_default(&current);
+		struct params current = *defaults;
 		for (size_t j = 0; j < grid->n_params; j++)
 			current.v[grid->params[j].id] = grid->params[j].values[0];
 		for (bool more = true; more && points->n < cap;) {
@@ -219,7 +221,8 @@ static int draw_accepted(const struct spec_param *param, const struct spec *spec
 		      "%s: 1,000 draws of its distribution gave no value that it accepts", name);
 }
 
-static int draw_points(struct points *points, struct set *set, const struct spec *spec, struct err *err)
+static int draw_points(struct points *points, struct set *set, const struct spec *spec, const struct params *defaults,
+		       struct err *err)
 {
 	struct draw d = {.key = rng_key(spec->seed, RNG_POINTS)};
 	uint64_t cap = (uint64_t)spec->run_cap, last = 50 * cap + 1000;
@@ -230,7 +233,7 @@ static int draw_points(struct points *points, struct set *set, const struct spec
 		if (spec->n_grids > 1)
 			grid = &spec->grids[(size_t)(draw_unit(&d) * (double)spec->n_grids)];
 		struct point *point = &points->point[points->n];
-		params_default(&point->params);
+		point->params = *defaults;
 		point->label = grid->label;
 		for (size_t j = 0; j < grid->n_params; j++)
 			if (draw_accepted(&grid->params[j], spec, &d, &point->params.v[grid->params[j].id], err) < 0)
@@ -240,8 +243,54 @@ static int draw_points(struct points *points, struct set *set, const struct spec
 	return 0;
 }
 
-int points_make(struct points *points, const struct spec *spec, struct err *err)
+/* Does every map of parameters set it? */
+static bool is_set(const struct spec *spec, int id)
 {
+	for (size_t i = 0; i < spec->n_grids; i++) {
+		bool found = false;
+		for (size_t j = 0; j < spec->grids[i].n_params; j++)
+			found |= spec->grids[i].params[j].id == id;
+		if (!found)
+			return false;
+	}
+	return spec->n_grids > 0;
+}
+
+int points_defaults(struct params *defaults, struct spec *spec, const char *model, struct err *err)
+{
+	struct generation g;
+	params_default(defaults);
+	char *config = fs_join(model, "config.json");
+	bool there = fs_exists(config);
+	free(config);
+	if (!there) /* plan_keys.c has the sentence */
+		return 0;
+	if (generation_read(&g, model, err) < 0)
+		return -1;
+	if (g.max_length && !is_set(spec, PARAM_max_new_tokens))
+		return err_at(err, spec->path, 0, 0,
+			      "`max_new_tokens` is not set, and the model's %s limits prompt and output together "
+			      "(`max_length`: %lld), which is not supported: set max_new_tokens",
+			      g.file, (long long)g.max_length);
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		if (!g.set[id] || is_set(spec, id))
+			continue;
+		struct buf value = BUF_INIT;
+		params_format(id, g.defaults.v[id], &value);
+		spec_notice(spec, "%s is %s where the sweep file does not set it: the model's %s says so",
+			    param_table[id].name, value.data, g.file);
+		buf_release(&value);
+	}
+	*defaults = g.defaults;
+	return 0;
+}
+
+int points_make(struct points *points, const struct spec *spec, const struct params *defaults, struct err *err)
+{
+	struct params usual;
+	params_default(&usual);
+	if (!defaults)
+		defaults = &usual;
 	*points = (struct points){0};
 	size_t most = (size_t)spec->run_cap;
 	if (spec->method == SPEC_GRID && count_points(spec, &most, err) < 0)
@@ -253,9 +302,9 @@ int points_make(struct points *points, const struct spec *spec, struct err *err)
 	points->point = mem_array(most + 1, sizeof *points->point);
 	int result = 0;
 	if (spec->method == SPEC_GRID)
-		multiply_out(points, &set, spec, spec->run_cap ? (size_t)spec->run_cap : most);
+		multiply_out(points, &set, spec, defaults, spec->run_cap ? (size_t)spec->run_cap : most);
 	else
-		result = draw_points(points, &set, spec, err);
+		result = draw_points(points, &set, spec, defaults, err);
 	free(set.slot);
 	if (result < 0)
 		points_release(points);

@@ -2,7 +2,8 @@
  * file's: the last parameter varies fastest.
  *
  *     struct points points;
- *     if (points_make(&points, &spec, err) < 0) return -1;      at most POINTS_MAX
+ *     if (points_defaults(&defaults, &spec, sources.model, err) < 0 ||
+ *         points_make(&points, &spec, &defaults, err) < 0) return -1;      at most POINTS_MAX
  */
 #ifndef SWEEP_POINTS_H
 #define SWEEP_POINTS_H
@@ -27,7 +28,11 @@ struct points {
 	size_t duplicates; /* points that collapsed into an equal one */
 };
 
-int points_make(struct points *points, const struct spec *spec, struct err *err);
+/* What the parameters are that the file does not set: the generation defaults of the model's folder, params.def's for
+ * the rest. Those of the folder that are used become notices of the spec. */
+int points_defaults(struct params *defaults, struct spec *spec, const char *model, struct err *err);
+/* defaults: NULL for params.def's alone. */
+int points_make(struct points *points, const struct spec *spec, const struct params *defaults, struct err *err);
 void points_release(struct points *points);
 
 #endif

@@ -114,5 +114,7 @@ struct spec {
  * method, run_cap). They win over the file. */
 int spec_load(struct spec *spec, const char *path, const char *const *overrides, size_t n_overrides, struct err *err);
 void spec_release(struct spec *spec);
+/* One more sentence for spec->notices. */
+void spec_notice(struct spec *spec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

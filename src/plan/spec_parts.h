@@ -20,7 +20,6 @@ int spec_text(const struct yaml_node *node, const char *what, bool lines, char *
 void spec_clean(char **name);
 int spec_int(const struct yaml_node *node, const char *what, int64_t min, int64_t max, int64_t *value, struct err *err);
 int spec_number(const struct yaml_node *node, const char *what, double *value, struct err *err);
-void spec_notice(struct spec *spec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* `dev_bleu` or `dev_sentence_bleu` of a split that has references. */
 int spec_check_metric(const struct spec *spec, const struct yaml_node *node, const char *what, const char *name,
 		      struct err *err);

@@ -93,7 +93,7 @@ static int try_plan(struct made *m, const char *text, struct existing *e)
 	}
 	if (spec_load(&m->spec, path, NULL, 0, &m->err) < 0 ||
 	    sources_find(&m->sources, &m->spec, &nothing_cached, &m->err) < 0 ||
-	    points_make(&m->points, &m->spec, &m->err) < 0)
+	    points_make(&m->points, &m->spec, NULL, &m->err) < 0)
 		fail_msg("%s", m->err.text);
 	free(path);
 	return plan_build(&m->plan, &m->spec, &m->sources, &m->points, &options, &m->err);

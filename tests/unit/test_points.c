@@ -31,7 +31,7 @@ static void make(struct points *points, const char *text)
 	struct spec spec;
 	struct err err = {0};
 	load(&spec, text);
-	if (points_make(points, &spec, &err) < 0)
+	if (points_make(points, &spec, NULL, &err) < 0)
 		fail_msg("%s", err.text);
 	for (size_t i = 0; i < points->n; i++)
 		points->point[i].label = NULL; /* the spec goes */
@@ -75,7 +75,7 @@ static void test_duplicates(void **state)
 	struct spec spec;
 	struct err err = {0};
 	load(&spec, "parameters:\n- {num_beams: [1, 2]}\n- {name: two, num_beams: 2}\n");
-	assert_int_equal(points_make(&points, &spec, &err), 0);
+	assert_int_equal(points_make(&points, &spec, NULL, &err), 0);
 	assert_int_equal(points.n, 2);
 	assert_null(points.point[0].label);
 	assert_string_equal(points.point[1].label, "two"); /* the name is not lost with the duplicate */
@@ -89,7 +89,7 @@ static void too_many(const char *text, const char *needle)
 	struct points points;
 	struct err err = {0};
 	load(&spec, text);
-	assert_int_equal(points_make(&points, &spec, &err), -1);
+	assert_int_equal(points_make(&points, &spec, NULL, &err), -1);
 	if (!strstr(err.text, needle))
 		fail_msg("expected `%s`: %s", needle, err.text);
 	assert_int_equal(err.kind, ERR_INPUT);
@@ -246,7 +246,7 @@ static void test_random_is_stable(void **state)
 	struct err err = {0};
 	load(&spec,
 	     "method: random\nrun_cap: 3\nparameters:\n  top_p: {distribution: normal, mu: 500, sigma: 0.001}\n");
-	assert_int_equal(points_make(&a, &spec, &err), -1);
+	assert_int_equal(points_make(&a, &spec, NULL, &err), -1);
 	assert_non_null(strstr(err.text, ":4:3: top_p: 1,000 draws"));
 	spec_release(&spec);
 }

@@ -570,7 +570,7 @@ static void test_files(void **state)
 			fail_msg("%s", err.text);
 		} else {
 			struct points points;
-			assert_int_equal(points_make(&points, &spec, &err), 0);
+			assert_int_equal(points_make(&points, &spec, NULL, &err), 0);
 			if (i == 0)
 				assert_int_equal(points.n, 36);
 			if (i == 2) {
