@@ -20,6 +20,7 @@ const struct cli_command cli_commands[] = {
 	{"compare", cmd_compare, "compare RUN RUN [OPTIONS]",
 	 "is one run better: paired bootstrap, outputs side by side"},
 	{"status", cmd_status, "status [OPTIONS]", "what runs now, what waits, what failed and why"},
+	{"check", cmd_check, "check [OPTIONS]", "is the database whole, with every artifact; --repair"},
 	{"fetch", cmd_fetch, "fetch NAME [OPTIONS]",
 	 "a model or dataset from the Hub into the standard Hugging Face cache"},
 	{"score", cmd_score, "score REFERENCES... HYPOTHESES [OPTIONS]",

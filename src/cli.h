@@ -49,6 +49,7 @@ const struct cli_command *cli_find(const char *name);
 /* All commands, a line each. */
 void cli_print_help(FILE *out);
 
-cli_function cmd_run, cmd_report, cmd_show, cmd_compare, cmd_status, cmd_fetch, cmd_score, cmd_generate, cmd_params;
+cli_function cmd_run, cmd_report, cmd_show, cmd_compare, cmd_status, cmd_check, cmd_fetch, cmd_score, cmd_generate,
+	cmd_params;
 
 #endif

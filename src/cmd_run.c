@@ -123,22 +123,28 @@ static int digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *e
 static bool have(const char *key, enum job_kind kind, void *ctx)
 {
 	struct run *r = ctx;
-	return r->store && store_have_artifact(key, kind, r->store);
+	struct err why = {0};
+	bool there = r->store && store_have_artifact(r->store, key, kind, &why);
+	if (why.kind && !there && !r->quiet)
+		fprintf(stderr, "note: %s; it is made again\n", why.text);
+	return there;
+}
+
+static bool lost(const char *key, void *ctx)
+{
+	struct run *r = ctx;
+	return r->store && store_lost_artifact(r->store, key);
 }
 
 static int build_plan(struct run *r, struct err *err)
 {
-	char *dir;
-	if (r->store) {
-		dir = mem_strdup(store_artifacts_dir(r->store));
-	} else { /* --dry-run before there is a database: where it would be */
-		char *path = fs_absolute(r->db);
-		size_t n = strlen(path);
-		dir = mem_printf("%.*s.artifacts", (int)(n > 3 && strcmp(path + n - 3, ".db") == 0 ? n - 3 : n), path);
-		free(path);
-	}
-	struct plan_options options = {
-		.artifacts_dir = dir, .have = have, .digest = digest, .ctx = r, .workers = r->apart ? 0 : (int)r->jobs};
+	char *dir = store_artifacts_of(r->db);
+	struct plan_options options = {.artifacts_dir = dir,
+				       .have = have,
+				       .lost = lost,
+				       .digest = digest,
+				       .ctx = r,
+				       .workers = r->apart ? 0 : (int)r->jobs};
 	/* The plan's questions may adopt finished artifacts and remember digests: one transaction for all. */
 	bool batch = r->store && !r->dry;
 	int result = -1;

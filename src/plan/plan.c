@@ -301,6 +301,12 @@ static void make_jobs(struct build *b)
 				need_texts(b, plan->runs[r].artifacts[s], b->keys.splits[s].same_as);
 		}
 	}
+	for (size_t i = 0; b->options->lost && i < plan->n_artifacts; i++) {
+		const struct plan_artifact *a = &plan->artifacts[i];
+		if (a->kind == JOB_TRAIN && !a->have && a->job == PLAN_NONE &&
+		    b->options->lost(a->key, b->options->ctx))
+			need_adapter(b, i);
+	}
 }
 
 struct rank {

@@ -87,11 +87,15 @@ struct plan {
 };
 
 typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);
+/* An adapter that is not there: was it, until it was damaged? Then it is trained again, also when every text that needs
+ * it exists. */
+typedef bool plan_lost(const char *key, void *ctx);
 typedef int plan_digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *err);
 
 struct plan_options {
 	const char *artifacts_dir; /* absolute: results.artifacts */
 	plan_have *have;           /* NULL: nothing exists */
+	plan_lost *lost;           /* NULL: nothing was lost */
 	plan_digest *digest;       /* SHA-256 of a file, perhaps remembered; NULL: hash_file */
 	void *ctx;                 /* of both */
 	int workers;               /* at a time: how far searches share jobs (plan_merge.h); 0: not at all */

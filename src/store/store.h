@@ -24,20 +24,33 @@ struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
-/* STORE_READ needs an existing file. STORE_WRITE makes, migrates and takes the writer's lock (a second scheduler on the
- * same file gets a sentence with the first one's pid). Refuses a file that is no database, is of a newer version, or
- * cannot be written. */
+/* STORE_READ needs an existing file, and does not change it: one of an older version is read as a copy in memory.
+ * STORE_WRITE makes, migrates and takes the writer's locks (a second scheduler on the same file or the same artifacts,
+ * by whatever name, gets a sentence with the first one's pid). Refuses a file that is no database, is of a newer
+ * version, or cannot be written. A file that is moved, deleted or replaced later fails the next transaction with
+ * ERR_CHANGED. */
 int store_open(struct store **store, const char *path, enum store_mode mode, struct err *err);
 void store_close(struct store *store);
-/* "<path without .db>.artifacts", absolute; belongs to the store. */
+/* The folder of a database's artifacts, absolute: "<path without .db>.artifacts", links resolved. */
+char *store_artifacts_of(const char *path); /* of a file that need not be there; the caller frees */
 const char *store_artifacts_dir(const struct store *store);
 
 int store_batch_begin(struct store *store, struct err *err);
 int store_batch_end(struct store *store, struct err *err);
 
-/* The plan's question. An artifact is there when its folder is whole; a whole folder without a row (we were killed
- * between rename and commit) is adopted, a broken one is set aside, which the diary tells. */
-bool store_have_artifact(const char *key, enum job_kind kind, void *store);
+/* The plan's questions. An artifact is there when its folder is what it was when it was made; a whole folder without a
+ * row (we were killed between rename and commit) is adopted. A broken one is set aside, and *why says what it was. */
+bool store_have_artifact(struct store *store, const char *key, enum job_kind kind, struct err *why);
+/* Was it made once and found damaged since? Then it is to be made again, also when nothing waits for it. */
+bool store_lost_artifact(struct store *store, const char *key);
+
+/* `sweep check`: calls found with a sentence for each thing that is wrong with the database or with the files of an
+ * artifact. repair (of a writer): what can be made again becomes pending, its broken folder is set aside. */
+struct store_checked {
+	int64_t artifacts, files, damaged, repaired; /* damaged: sentences; repaired: artifacts */
+};
+int store_check(struct store *store, bool repair, void (*found)(void *ctx, const char *sentence), void *ctx,
+		struct store_checked *out, struct err *err);
 
 /* Registers sweep, runs, jobs and artifacts; repeats nothing that is there (same spec name and text: same sweep). */
 int store_begin_sweep(struct store *store, const struct spec *spec, const struct plan *plan, int64_t *sweep_id,
@@ -57,7 +70,7 @@ int store_job_failed(struct store *store, const char *job_key, const char *reaso
 /* A line for the sweep's diary (table events): "notice", "started", "failed" ... */
 int store_event(struct store *store, int64_t sweep_id, const char *kind, const char *text, struct err *err);
 
-/* A digest cache: SHA-256 of a file by (path, size, mtime, inode), so that a 353 MB model is hashed once. */
+/* A digest cache: SHA-256 of a file by path, size, device, inode, mtime and ctime: a 353 MB model is hashed once. */
 bool store_digest_get(struct store *store, const char *path, char hex[HASH_HEX]);
 int store_digest_put(struct store *store, const char *path, const char *hex, struct err *err);
 

@@ -261,7 +261,8 @@ int store_artifact_done(struct store *s, const char *key, const char *dir, struc
 	if (store_begin(s, STORE_SOON, err) < 0)
 		goto out;
 	if (store_artifact_row(s, key, dir, adapter, split, &id, err) == 0 &&
-	    add_rows(s, id, card, adapter, dir, err) == 0 && (adapter || add_scores(s, id, card, split, err) == 0) &&
+	    store_put_files(s, id, &artifact, dir, err) == 0 && add_rows(s, id, card, adapter, dir, err) == 0 &&
+	    (adapter || add_scores(s, id, card, split, err) == 0) &&
 	    store_do(s, err,
 		     "UPDATE artifacts SET state = 'done', arch = ?2, seconds = coalesce(?3, seconds), created_at "
 		     "= " STORE_TIME " WHERE id = ?1",
@@ -274,28 +275,80 @@ out:
 	return result;
 }
 
-/* Out of the way, so that what is made again finds its place; said in the diary. */
-static void set_aside(struct store *s, const char *dir, const char *why)
+int store_unmake(struct store *s, int64_t id, const char *dir, const char *why, struct err *err)
 {
-	struct err ignored = {0};
-	if (s->mode == STORE_WRITE && fs_set_aside(dir, &ignored) == 0)
-		store_event(s, 0, "damaged", why, &ignored);
+	if (fs_set_aside(dir, err) < 0 || store_begin(s, STORE_NOW, err) < 0)
+		return -1;
+	int result = -1;
+	if (store_do(s, err, "UPDATE artifacts SET state = 'pending' WHERE id = ?1", "i", id) == 0 &&
+	    store_do(s, err,
+		     "UPDATE jobs SET state = 'pending' WHERE state = 'done' AND id = (SELECT job_id FROM artifacts "
+		     "WHERE id = ?1)",
+		     "i", id) == 0 &&
+	    store_do(
+		    s, err,
+		    "UPDATE runs SET status = 'pending', finished_at = NULL WHERE status = 'done' AND (adapter_id = ?1 "
+		    "OR id IN (SELECT run_id FROM run_artifacts WHERE artifact_id = ?1))",
+		    "i", id) == 0 &&
+	    store_do(s, err,
+		     "UPDATE sweeps SET status = 'interrupted' WHERE status = 'done' AND id IN (SELECT sweep_id FROM "
+		     "runs "
+		     "WHERE status = 'pending')",
+		     "") == 0)
+		result = store_event(s, 0, "damaged", why, err);
+	return store_finish(s, result, err);
 }
 
-bool store_have_artifact(const char *key, enum job_kind kind, void *ctx)
+/* Is the folder of a row that says done what it was? */
+static enum artifact_state look_at_row(struct store *s, int64_t id, const char *key, enum job_kind kind,
+				       const char *dir, struct err *why)
 {
-	struct store *s = ctx;
-	struct err err = {0}, why = {0};
-	int64_t id;
+	bool known;
+	struct err err = {0};
+	if (!fs_exists(dir)) {
+		/* Whoever removed a folder may have had reasons: it is made again when something needs it. */
+		if (s->mode == STORE_WRITE)
+			store_do(s, &err, "DELETE FROM artifact_files WHERE artifact_id = ?1", "i", id);
+		return ARTIFACT_ABSENT;
+	}
+	int result = store_check_files(s, id, dir, false, &known, why);
+	if (result < 0 || known)
+		return result < 0 ? ARTIFACT_BROKEN : ARTIFACT_WHOLE;
+	enum artifact_state state = artifact_look(dir, key, kind, ARTIFACT_SIZES, why);
+	struct artifact artifact;
+	if (state == ARTIFACT_WHOLE && s->mode == STORE_WRITE) { /* made before digests were kept */
+		if (artifact_read(&artifact, dir, key, &err) == 0)
+			store_put_files(s, id, &artifact, dir, &err);
+		artifact_release(&artifact);
+	}
+	return state;
+}
+
+bool store_have_artifact(struct store *s, const char *key, enum job_kind kind, struct err *why)
+{
+	struct err err = {0};
+	int64_t id = 0;
 	char *dir = fs_join(s->artifacts_dir, key);
 	int row = store_int(s, &err, &id, "SELECT id FROM artifacts WHERE key = ?1 AND state = 'done'", "t", key);
 	/* Without a row we were killed between the worker's rename and our commit, or the database was deleted. */
-	enum artifact_state state = artifact_look(dir, key, kind, row > 0 ? ARTIFACT_SIZES : ARTIFACT_BYTES, &why);
+	enum artifact_state state =
+		row > 0 ? look_at_row(s, id, key, kind, dir, why) : artifact_look(dir, key, kind, ARTIFACT_BYTES, why);
 	bool have = row >= 0 && state == ARTIFACT_WHOLE;
-	if (state == ARTIFACT_BROKEN && why.kind == ERR_INPUT)
-		set_aside(s, dir, why.text);
+	if (state == ARTIFACT_BROKEN && why->kind == ERR_INPUT && s->mode == STORE_WRITE)
+		store_unmake(s, id, dir, why->text, &err);
 	else if (have && row == 0 && s->mode == STORE_WRITE)
 		have = store_artifact_done(s, key, dir, &err) == 0;
 	free(dir);
 	return have;
+}
+
+bool store_lost_artifact(struct store *s, const char *key)
+{
+	struct err err = {0};
+	int64_t lost = 0;
+	return store_int(s, &err, &lost,
+			 "SELECT EXISTS(SELECT 1 FROM artifacts a JOIN artifact_files f ON f.artifact_id = a.id "
+			 "WHERE a.key = ?1 AND a.state <> 'done')",
+			 "t", key) > 0 &&
+	       lost;
 }

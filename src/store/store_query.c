@@ -46,12 +46,12 @@ void store_setup_release(struct store_setup *setup)
 
 int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct err *err)
 {
-	sqlite3_stmt *q = store_statement(
-		s, "SELECT model, model_dir, model_digest, dataset, train, prompt, target FROM setups WHERE id = ?1",
-		err);
+	sqlite3_stmt *q = store_ask(
+		s, err,
+		"SELECT model, model_dir, model_digest, dataset, train, prompt, target FROM setups WHERE id = ?1", "i",
+		id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", id);
 	if (store_step(s, q, err) <= 0)
 		return err->kind ? -1 : err_set(err, ERR_INPUT, "%s: no setup %lld", s->path, (long long)id);
 	out->model = store_get_text(q, 0);
@@ -67,15 +67,13 @@ int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct
 
 static int get_splits(struct store *s, struct store_sweep *sweep, struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s,
-				"SELECT p.name, d.input, d.\"references\", d.\"limit\", d.n_inputs, d.n_references "
-				"FROM splits p LEFT JOIN datasets d ON d.id = p.dataset_id WHERE p.sweep_id = ?1 "
-				"ORDER BY p.position",
-				err);
+	sqlite3_stmt *q = store_ask(s, err,
+				    "SELECT p.name, d.input, d.\"references\", d.\"limit\", d.n_inputs, d.n_references "
+				    "FROM splits p LEFT JOIN datasets d ON d.id = p.dataset_id WHERE p.sweep_id = ?1 "
+				    "ORDER BY p.position",
+				    "i", sweep->id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", sweep->id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -94,11 +92,10 @@ static int get_splits(struct store *s, struct store_sweep *sweep, struct err *er
 
 static int count_runs(struct store *s, struct store_sweep *sweep, struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s, "SELECT status, count(*) FROM runs WHERE sweep_id = ?1 GROUP BY status", err);
+	sqlite3_stmt *q = store_ask(s, err, "SELECT status, count(*) FROM runs WHERE sweep_id = ?1 GROUP BY status",
+				    "i", sweep->id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", sweep->id);
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
 		const char *status = (const char *)sqlite3_column_text(q, 0);
@@ -141,14 +138,13 @@ int store_get_sweeps(struct store *s, int64_t only, struct store_sweeps *out, st
 {
 	*out = (struct store_sweeps){0};
 	sqlite3_stmt *q =
-		store_statement(s,
-				"SELECT id, name, path, text, method, metric, goal, status, created_at, started_at, "
-				"finished_at, setup_id FROM sweeps WHERE ?1 IS NULL OR id = ?1 "
-				"ORDER BY started_at DESC, id DESC",
-				err);
+		store_ask(s, err,
+			  "SELECT id, name, path, text, method, metric, goal, status, created_at, started_at, "
+			  "finished_at, setup_id FROM sweeps WHERE ?1 IS NULL OR id = ?1 "
+			  "ORDER BY started_at DESC, id DESC",
+			  "0", only);
 	if (!q)
 		return -1;
-	store_bind(q, "0", only);
 	size_t room = 0;
 	int got, result = 0;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -197,14 +193,12 @@ void store_sweeps_release(struct store_sweeps *sweeps)
 
 static int get_metrics(struct store *s, int64_t sweep, struct store_runs *out, struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s,
-				"SELECT m.name, m.split, m.metric FROM splits p JOIN metrics m ON m.split = p.name "
-				"WHERE p.sweep_id = ?1 ORDER BY p.position, m.rowid",
-				err);
+	sqlite3_stmt *q = store_ask(s, err,
+				    "SELECT m.name, m.split, m.metric FROM splits p JOIN metrics m ON m.split = p.name "
+				    "WHERE p.sweep_id = ?1 ORDER BY p.position, m.rowid",
+				    "i", sweep);
 	if (!q)
 		return -1;
-	store_bind(q, "i", sweep);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -314,11 +308,9 @@ int store_query_runs(struct store *s, const struct store_runs_query *query, stru
 	int result = -1;
 	if (get_metrics(s, query->sweep_id, out, err) < 0 || runs_text(query, out, &sql, err) < 0)
 		goto out;
-	if (sqlite3_prepare_v2(s->db, sql.data, -1, &q, NULL) != SQLITE_OK) {
-		store_fail(s, err);
+	q = store_prepare(s, sql.data, err);
+	if (!q || store_bind(s, q, err, 1, "i", query->sweep_id) < 0)
 		goto out;
-	}
-	sqlite3_bind_int64(q, 1, query->sweep_id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -354,10 +346,9 @@ void store_runs_release(struct store_runs *runs)
 
 int store_query_varying(struct store *s, int64_t sweep_id, bool varies[PARAM_COUNT], struct err *err)
 {
-	sqlite3_stmt *q = store_statement(s, "SELECT varies FROM sweeps WHERE id = ?1", err);
+	sqlite3_stmt *q = store_ask(s, err, "SELECT varies FROM sweeps WHERE id = ?1", "i", sweep_id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", sweep_id);
 	int got = store_step(s, q, err);
 	if (got < 0)
 		return -1;
@@ -384,11 +375,11 @@ int store_query_expected(struct store *s, int64_t sweep_id, struct store_expecte
 {
 	*out = NULL;
 	*n = 0;
-	sqlite3_stmt *q = store_statement(
-		s, "SELECT label, metric, value FROM expected WHERE sweep_id = ?1 ORDER BY label, metric", err);
+	sqlite3_stmt *q = store_ask(
+		s, err, "SELECT label, metric, value FROM expected WHERE sweep_id = ?1 ORDER BY label, metric", "i",
+		sweep_id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", sweep_id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {

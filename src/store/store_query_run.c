@@ -66,13 +66,9 @@ static int get_run(struct store *s, int64_t run_id, struct store_full_run *out, 
 		       "ON h.id = x.artifact_id WHERE x.run_id = r.id AND arch IS NOT NULL LIMIT 1), "
 		       "(SELECT count(*) - 1 FROM runs o WHERE o.adapter_id = r.adapter_id) "
 		       "FROM runs r LEFT JOIN artifacts a ON a.id = r.adapter_id WHERE r.id = ?1");
-	sqlite3_stmt *q;
-	int code = sqlite3_prepare_v2(s->db, sql.data, -1, &q, NULL);
+	sqlite3_stmt *q = store_prepare(s, sql.data, err);
 	buf_release(&sql);
-	if (code != SQLITE_OK)
-		return store_fail(s, err);
-	sqlite3_bind_int64(q, 1, run_id);
-	int got = store_step(s, q, err);
+	int got = q && store_bind(s, q, err, 1, "i", run_id) == 0 ? store_step(s, q, err) : -1;
 	if (got > 0) {
 		int at = store_get_run(q, &out->run);
 		*setup = sqlite3_column_int64(q, at);
@@ -91,16 +87,15 @@ static int get_run(struct store *s, int64_t run_id, struct store_full_run *out, 
 
 static int get_scores(struct store *s, struct store_full_run *out, struct err *err)
 {
-	sqlite3_stmt *q = store_statement(s,
-					  "SELECT x.split || '_' || c.metric, x.split, c.metric, c.signature, c.value "
-					  "FROM runs r JOIN run_artifacts x ON x.run_id = r.id "
-					  "JOIN scores c ON c.artifact_id = x.artifact_id "
-					  "LEFT JOIN splits p ON p.sweep_id = r.sweep_id AND p.name = x.split "
-					  "WHERE r.id = ?1 ORDER BY p.position, x.split, c.metric",
-					  err);
+	sqlite3_stmt *q = store_ask(s, err,
+				    "SELECT x.split || '_' || c.metric, x.split, c.metric, c.signature, c.value "
+				    "FROM runs r JOIN run_artifacts x ON x.run_id = r.id "
+				    "JOIN scores c ON c.artifact_id = x.artifact_id "
+				    "LEFT JOIN splits p ON p.sweep_id = r.sweep_id AND p.name = x.split "
+				    "WHERE r.id = ?1 ORDER BY p.position, x.split, c.metric",
+				    "i", out->run.id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", out->run.id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -118,16 +113,14 @@ static int get_scores(struct store *s, struct store_full_run *out, struct err *e
 
 static int get_attempts(struct store *s, struct store_full_run *out, struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s,
-				"SELECT " ATTEMPT_COLUMNS " FROM jobs j JOIN attempts t ON t.job_id = j.id "
-				"WHERE j.id IN (SELECT job_id FROM artifacts WHERE id = ?1 UNION "
-				"SELECT a.job_id FROM run_artifacts x JOIN artifacts a ON a.id = x.artifact_id "
-				"WHERE x.run_id = ?2) ORDER BY t.id",
-				err);
+	sqlite3_stmt *q = store_ask(s, err,
+				    "SELECT " ATTEMPT_COLUMNS " FROM jobs j JOIN attempts t ON t.job_id = j.id "
+				    "WHERE j.id IN (SELECT job_id FROM artifacts WHERE id = ?1 UNION "
+				    "SELECT a.job_id FROM run_artifacts x JOIN artifacts a ON a.id = x.artifact_id "
+				    "WHERE x.run_id = ?2) ORDER BY t.id",
+				    "0i", out->adapter_id, out->run.id);
 	if (!q)
 		return -1;
-	store_bind(q, "0i", out->adapter_id, out->run.id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -193,11 +186,10 @@ static struct store_text get_bytes(sqlite3_stmt *q, int column)
 
 static int get_references(struct store *s, struct store_outputs *out, struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s, "SELECT input, text FROM refs WHERE dataset_id = ?1 ORDER BY input, n", err);
+	sqlite3_stmt *q = store_ask(s, err, "SELECT input, text FROM refs WHERE dataset_id = ?1 ORDER BY input, n", "0",
+				    out->dataset_id);
 	if (!q)
 		return -1;
-	store_bind(q, "0", out->dataset_id);
 	size_t at = 0, room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -219,14 +211,12 @@ static int get_references(struct store *s, struct store_outputs *out, struct err
 static int find_hypotheses(struct store *s, int64_t run_id, const char *split, struct store_outputs *out, int64_t *id,
 			   struct err *err)
 {
-	sqlite3_stmt *q =
-		store_statement(s,
-				"SELECT a.id, a.key, a.dataset_id, a.state FROM run_artifacts x "
-				"JOIN artifacts a ON a.id = x.artifact_id WHERE x.run_id = ?1 AND x.split = ?2",
-				err);
+	sqlite3_stmt *q = store_ask(s, err,
+				    "SELECT a.id, a.key, a.dataset_id, a.state FROM run_artifacts x "
+				    "JOIN artifacts a ON a.id = x.artifact_id WHERE x.run_id = ?1 AND x.split = ?2",
+				    "it", run_id, split);
 	if (!q)
 		return -1;
-	store_bind(q, "it", run_id, split);
 	int got = store_step(s, q, err);
 	if (got < 0)
 		return -1;
@@ -250,15 +240,13 @@ int store_query_outputs(struct store *s, int64_t run_id, const char *split, stru
 	sqlite3_stmt *q;
 	if (find_hypotheses(s, run_id, split, out, &id, err) < 0)
 		goto out;
-	q = store_statement(
-		s,
-		"SELECT h.input, i.table_text, h.text, h.score, h.sentence_bleu, h.tokens FROM hypotheses h "
-		"LEFT JOIN inputs i ON i.dataset_id = ?2 AND i.input = h.input "
-		"WHERE h.artifact_id = ?1 ORDER BY h.input",
-		err);
+	q = store_ask(s, err,
+		      "SELECT h.input, i.table_text, h.text, h.score, h.sentence_bleu, h.tokens FROM hypotheses h "
+		      "LEFT JOIN inputs i ON i.dataset_id = ?2 AND i.input = h.input "
+		      "WHERE h.artifact_id = ?1 ORDER BY h.input",
+		      "i0", id, out->dataset_id);
 	if (!q)
 		goto out;
-	store_bind(q, "i0", id, out->dataset_id);
 	size_t room = 0;
 	while ((got = store_step(s, q, err)) > 0) {
 		MEM_PUSH_ROOM(out->output, out->n, room);
@@ -297,13 +285,12 @@ void store_outputs_release(struct store_outputs *outputs)
 int store_query_losses(struct store *s, int64_t adapter_id, struct store_losses *out, struct err *err)
 {
 	*out = (struct store_losses){0};
-	sqlite3_stmt *q = store_statement(
-		s,
+	sqlite3_stmt *q = store_ask(
+		s, err,
 		"SELECT step, loss, learning_rate, tokens_per_second FROM losses WHERE adapter_id = ?1 ORDER BY step",
-		err);
+		"i", adapter_id);
 	if (!q)
 		return -1;
-	store_bind(q, "i", adapter_id);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
@@ -328,8 +315,8 @@ int store_query_jobs(struct store *s, int64_t sweep_id, const char *state, size_
 		     struct err *err)
 {
 	*out = (struct store_jobs){0};
-	sqlite3_stmt *q = store_statement(
-		s,
+	sqlite3_stmt *q = store_ask(
+		s, err,
 		"SELECT j.id, j.key, j.kind, j.title, j.state, j.reason, w.name, b.title, "
 		"(SELECT count(*) FROM runs r WHERE r.adapter_id IN (SELECT id FROM artifacts WHERE job_id = j.id)) + "
 		"(SELECT count(DISTINCT x.run_id) FROM artifacts a JOIN run_artifacts x ON x.artifact_id = a.id "
@@ -341,10 +328,9 @@ int store_query_jobs(struct store *s, int64_t sweep_id, const char *state, size_
 		"LEFT JOIN jobs b ON b.id = j.waits_for "
 		"LEFT JOIN attempts t ON t.id = (SELECT max(id) FROM attempts WHERE job_id = j.id) "
 		"WHERE j.state = ?1 AND (?2 IS NULL OR j.sweep_id = ?2) ORDER BY j.id LIMIT ?3",
-		err);
+		"t0i", state, sweep_id, limit ? (int64_t)limit : (int64_t)-1);
 	if (!q)
 		return -1;
-	store_bind(q, "t0i", state, sweep_id, limit ? (int64_t)limit : (int64_t)-1);
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {

@@ -210,7 +210,31 @@ static const char step_2[] =
 /* Which parameters differ between a sweep's runs, so that a report need not look at all of them. */
 static const char step_3[] = "ALTER TABLE sweeps ADD COLUMN varies TEXT;";
 
-static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3};
+/* What artifacts' files were when they were made, and the file that was last found to be that. A digest is remembered as
+ * long as nothing about its file changes, a change that puts size and time back as they were included. */
+static const char step_4[] = "CREATE TABLE artifact_files("
+			     "  artifact_id INTEGER NOT NULL REFERENCES artifacts(id),"
+			     "  name TEXT NOT NULL,"
+			     "  size INTEGER NOT NULL,"
+			     "  sha256 TEXT NOT NULL,"
+			     "  device INTEGER,"
+			     "  inode INTEGER,"
+			     "  mtime_ns INTEGER,"
+			     "  ctime_ns INTEGER,"
+			     "  PRIMARY KEY(artifact_id, name)"
+			     ") STRICT, WITHOUT ROWID;"
+			     "DROP TABLE digests;"
+			     "CREATE TABLE digests("
+			     "  path TEXT PRIMARY KEY,"
+			     "  size INTEGER NOT NULL,"
+			     "  device INTEGER NOT NULL,"
+			     "  inode INTEGER NOT NULL,"
+			     "  mtime_ns INTEGER NOT NULL,"
+			     "  ctime_ns INTEGER NOT NULL,"
+			     "  sha256 TEXT NOT NULL"
+			     ") STRICT, WITHOUT ROWID;";
+
+static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3, step_4};
 
 /* The columns that every leaderboard has, since the original experiment varies them. */
 static const int classic[] = {PARAM_num_virtual_tokens, PARAM_num_beams, PARAM_max_new_tokens, PARAM_temperature};
@@ -241,7 +265,7 @@ void store_quote_text(const char *text, struct buf *out)
 static int param_columns(struct store *s, bool have[PARAM_COUNT], struct err *err)
 {
 	memset(have, 0, PARAM_COUNT * sizeof *have);
-	sqlite3_stmt *q = store_statement(s, "SELECT name FROM pragma_table_info('runs')", err);
+	sqlite3_stmt *q = store_ask(s, err, "SELECT name FROM pragma_table_info('runs')", "");
 	if (!q)
 		return -1;
 	int got;
@@ -342,13 +366,30 @@ int store_schema_check(struct store *s, bool *old, struct err *err)
 	return 0;
 }
 
+/* SQLite answers with the mode that it could have, and no failure. */
+static int begin_log(struct store *s, struct err *err)
+{
+	sqlite3_stmt *q = store_ask(s, err, "PRAGMA journal_mode=WAL", "");
+	if (!q || store_step(s, q, err) < 0)
+		return -1;
+	const char *mode = (const char *)sqlite3_column_text(q, 0);
+	bool well = s->in_memory || (mode && strcmp(mode, "wal") == 0);
+	sqlite3_reset(q);
+	return well ? 0
+		    : err_set(err, ERR_DATABASE,
+			      "%s cannot have a write-ahead log where it is (a network file system, perhaps); give a "
+			      "name on a local disk with --db",
+			      s->path);
+}
+
 int store_schema_open(struct store *s, struct err *err)
 {
 	int64_t version;
 	bool empty;
-	if (look(s, &version, &empty, err) < 0 ||
+	/* The log is cut back to 64 MiB when a reader that kept it growing is gone. */
+	if (look(s, &version, &empty, err) < 0 || begin_log(s, err) < 0 ||
 	    store_exec(s,
-		       "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+		       "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=67108864; "
 		       "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;",
 		       err) < 0)
 		return -1;
@@ -386,12 +427,9 @@ int store_schema_varying(struct store *s, int64_t sweep, bool varies[PARAM_COUNT
 	buf_adds(&sql, " FROM runs WHERE status <> 'dropped'");
 	if (sweep)
 		buf_printf(&sql, " AND sweep_id = %lld", (long long)sweep);
-	sqlite3_stmt *q;
-	int result = sqlite3_prepare_v2(s->db, sql.data, -1, &q, NULL) == SQLITE_OK ? 0 : store_fail(s, err);
+	sqlite3_stmt *q = store_prepare(s, sql.data, err);
 	buf_release(&sql);
-	if (result < 0)
-		return -1;
-	result = store_step(s, q, err) > 0 ? 0 : -1;
+	int result = q && store_step(s, q, err) > 0 ? 0 : -1;
 	for (int id = 0; id < PARAM_COUNT && result == 0; id++)
 		varies[id] = sqlite3_column_int(q, id + 1) != 0;
 	sqlite3_finalize(q);
@@ -400,7 +438,7 @@ int store_schema_varying(struct store *s, int64_t sweep, bool varies[PARAM_COUNT
 
 static int view_scores(struct store *s, struct buf *sql, struct err *err)
 {
-	sqlite3_stmt *q = store_statement(s, "SELECT name, split, metric FROM metrics ORDER BY rowid", err);
+	sqlite3_stmt *q = store_ask(s, err, "SELECT name, split, metric FROM metrics ORDER BY rowid", "");
 	if (!q)
 		return -1;
 	int got;

@@ -208,26 +208,28 @@ static int put_artifacts(struct store *s, const struct spec *spec, const struct 
 	return result;
 }
 
-static void bind_param(sqlite3_stmt *q, int at, int id, union param_value value)
+static int bind_param(struct store *s, sqlite3_stmt *q, int at, int id, union param_value value, struct err *err)
 {
 	struct buf text = BUF_INIT;
+	int result = 0;
 	switch (param_table[id].type) {
 	case PARAM_TYPE_INT:
 	case PARAM_TYPE_BOOL:
-		sqlite3_bind_int64(q, at, value.i);
+		result = store_bind(s, q, err, at, "i", value.i);
 		break;
 	case PARAM_TYPE_FLOAT:
-		sqlite3_bind_double(q, at, value.f); /* NaN, that is null, becomes NULL */
+		result = store_bind(s, q, err, at, "d", value.f); /* NaN, that is null, becomes NULL */
 		break;
 	case PARAM_TYPE_CHOICE:
 		params_format(id, value, &text);
-		sqlite3_bind_text(q, at, text.data, -1, SQLITE_TRANSIENT);
+		result = store_bind(s, q, err, at, "t", text.data);
 		break;
 	}
 	buf_release(&text);
+	return result;
 }
 
-enum { RUN_SWEEP = 1, RUN_KEY, RUN_LABEL, RUN_STATUS, RUN_ADAPTER, RUN_SETUP, RUN_PARAMS };
+enum { RUN_PARAMS = 7 }; /* the first parameter's argument */
 
 static int prepare_run(struct store *s, struct err *err)
 {
@@ -292,17 +294,11 @@ static int write_run(struct store *s, const struct plan_run *run, const char *ke
 	sqlite3_stmt *q = s->insert_run;
 	sqlite3_reset(q);
 	sqlite3_clear_bindings(q);
-	sqlite3_bind_int64(q, RUN_SWEEP, sweep);
-	sqlite3_bind_text(q, RUN_KEY, key, -1, SQLITE_TRANSIENT);
-	if (run->label)
-		sqlite3_bind_text(q, RUN_LABEL, run->label, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_text(q, RUN_STATUS, status, -1, SQLITE_TRANSIENT);
-	if (adapter)
-		sqlite3_bind_int64(q, RUN_ADAPTER, adapter);
-	sqlite3_bind_int64(q, RUN_SETUP, setup);
-	for (int i = 0; i < PARAM_COUNT; i++)
-		bind_param(q, RUN_PARAMS + i, i, run->params.v[i]);
-	int got = store_step(s, q, err);
+	int got = store_bind(s, q, err, 1, "ittt0i", sweep, key, run->label, status, adapter, setup);
+	for (int i = 0; i < PARAM_COUNT && got == 0; i++)
+		got = bind_param(s, q, RUN_PARAMS + i, i, run->params.v[i], err);
+	if (got == 0)
+		got = store_step(s, q, err);
 	if (got > 0) {
 		*id = sqlite3_column_int64(q, 0);
 		got = store_step(s, q, err);
