@@ -3,7 +3,7 @@
 # quickstart was made smaller (the same 36 runs, 16 training pairs, 6 tables); tests/docs.py says how blocks are marked.
 . "$SOURCE_DIR/tests/lib.sh"
 command -v python3 >/dev/null || skip "needs python3"
-export HF_HUB_OFFLINE=1 HF_HOME="$WORK/hf" COLUMNS=100 PATH="$(dirname "$SWEEP"):$PATH"
+export HF_HUB_OFFLINE=1 HF_HOME="$WORK/hf" COLUMNS=100 PATH="${SWEEP%/*}:$PATH"
 cp -r "$SOURCE_DIR/sweeps" . && chmod -R u+w sweeps || exit 1
 head -n 3 sweeps/data/small.txt >tables.txt
 
