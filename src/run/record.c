@@ -27,6 +27,7 @@ struct record_slot {
 	int64_t pid;
 	struct event done; /* what EVENT_DONE said */
 	bool has_done;
+	int64_t started_at; /* clock_ms */
 };
 
 struct record_loss {
@@ -103,6 +104,7 @@ static int on_started(void *ctx, size_t job, int worker, int attempt, int thread
 	progress_started(r->progress, job, worker, attempt, clock_ms());
 	r->slots[worker].has_done = false;
 	r->slots[worker].pid = pid;
+	r->slots[worker].started_at = clock_ms();
 	if (begin(r, err) < 0)
 		return -1;
 	return store_attempt_begin(r->store, r->plan->jobs[job].job.key, attempt, worker, threads, pid,
@@ -151,8 +153,12 @@ static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outc
 	struct record *r = ctx;
 	struct record_slot *slot = &r->slots[worker];
 	progress_ended(r->progress, job, worker, outcome, reason, clock_ms());
-	if (begin(r, err) < 0 || store_attempt_end(r->store, slot->attempt, outcome, reason, log_tail,
-						   slot->has_done ? &slot->done : NULL, err) < 0)
+	/* A worker that did not come to its last event has a duration, too: by our clock, which nobody sets. */
+	if (!slot->has_done)
+		slot->done =
+			(struct event){.kind = EVENT_DONE, .seconds = (double)(clock_ms() - slot->started_at) / 1000};
+	if (begin(r, err) < 0 ||
+	    store_attempt_end(r->store, slot->attempt, outcome, reason, log_tail, &slot->done, err) < 0)
 		return -1;
 	if (outcome != ATTEMPT_FAILED)
 		return 0;

@@ -78,12 +78,12 @@ int store_attempt_end(struct store *s, int64_t attempt_id, enum attempt_outcome 
 	if (reason && !reason[0])
 		reason = NULL;
 	int64_t job, rss = done ? done->peak_rss_kb : 0;
-	double seconds = done && done->seconds > 0 ? done->seconds : (double)NAN;
+	double seconds = done ? done->seconds : (double)NAN; /* not from two dates: somebody may set the clock */
 	double speed = done && done->tokens_per_second > 0 ? done->tokens_per_second : (double)NAN;
 	int result = -1;
 	int got = store_int(s, err, &job,
 			    "UPDATE attempts SET outcome = ?2, reason = ?3, log_tail = ?4, ended_at = " STORE_TIME
-			    ", seconds = round(coalesce(?5, (julianday('now') - julianday(started_at)) * 86400), 3), "
+			    ", seconds = round(?5, 3), "
 			    "tokens_per_second = ?6, peak_rss_kb = ?7 WHERE id = ?1 RETURNING job_id",
 			    "itttdd0", attempt_id, outcomes[outcome], reason, log_tail, seconds, speed, rss);
 	if (got == 0)

@@ -45,7 +45,7 @@ static int fault_call = -1, fault_errno;
 static uint64_t fault_n;
 static bool fault_sticky;
 
-#define MAX_JUMPS 16
+#define MAX_JUMPS 100
 static struct {
 	long at, seconds;
 } jumps[MAX_JUMPS];
