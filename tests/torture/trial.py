@@ -102,6 +102,8 @@ def start(folder, argv, env, out="out", err="err", before=None, **more):
     """In a process group of its own in our session, so that a stop from the terminal works as it does in a shell."""
     def prepare():
         os.setpgid(0, 0)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # nohup and background jobs leave them ignored
+            signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if before:
             before()
