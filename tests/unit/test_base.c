@@ -181,6 +181,22 @@ static void test_job_round_trip(void **state)
 		assert_int_equal(err.kind, ERR_INPUT);
 		assert_non_null(strstr(err.text, path));
 	}
+	/* a job that asks for nothing, a training without data: said here, not first when the worker looks for them */
+	static const char *const lacking[][2] = {
+		{"decode\",\"outputs\":[]}", "`outputs` is empty"},
+		{"train\",\"outputs\":[{\"key\":\"k\",\"dir\":\"d\",\"split\":0,\"params\":{}}]}",
+		 "`train` is missing"}};
+	for (size_t i = 0; i < 2; i++) {
+		char *json =
+			mem_printf("{\"sweep_job\":1,\"key\":\"k\",\"model\":\"m\",\"prompt\":\"\",\"target\":\"\","
+				   "\"splits\":[],\"kind\":\"%s",
+				   lacking[i][0]);
+		assert_int_equal(fs_write_file(path, json, strlen(json), &err), 0);
+		err = (struct err){0};
+		assert_int_equal(job_read(&back, path, &err), -1);
+		assert_non_null(strstr(err.text, lacking[i][1]));
+		free(json);
+	}
 	buf_release(&text);
 	buf_release(&again);
 	unlink(path);

@@ -118,6 +118,11 @@ static void test_failure(void **state)
 	struct event loss = {.kind = EVENT_LOSS, .step = 3, .loss = (double)NAN, .learning_rate = 0.1};
 	assert_int_equal(store_loss(store, train, &loss, &err), 0);
 	expect("SELECT loss IS NULL AND step = 3 FROM losses", "1");
+	/* a speed that nobody knows is none, not 0 */
+	expect("SELECT tokens_per_second IS NULL FROM losses", "1");
+	loss = (struct event){.kind = EVENT_LOSS, .step = 4, .loss = 2, .learning_rate = 0.1, .tokens_per_second = 0.5};
+	assert_int_equal(store_loss(store, train, &loss, &err), 0);
+	expect("SELECT tokens_per_second FROM losses WHERE step = 4", "0.5");
 	assert_int_equal(
 		store_attempt_end(store, attempt, ATTEMPT_FAILED, "it's out of memory", "line 1\nline 2", NULL, &err),
 		0);
