@@ -32,13 +32,7 @@ static int open_parts(struct check *c, struct err *err)
 	c->tok = tokenizer_open(c->job->model, err);
 	if (!c->tok)
 		return -1;
-	const char *eos = tokenizer_special_text(c->tok, c->model.eos_token_id);
-	if (!eos)
-		return err_set(err, ERR_INPUT,
-			       "%s: `eos_token_id` %d of the model is no special token of its tokenizer", c->job->model,
-			       (int)c->model.eos_token_id);
-	c->tmpl = (struct dataset_template){c->job->prompt, c->job->target, c->model.eos_token_id, eos};
-	return 0;
+	return dataset_template_init(&c->tmpl, c->job, c->tok, c->model.eos_token_id, err);
 }
 
 /* No id of a text may be beyond the rows of the embedding. */

@@ -12,6 +12,8 @@
 #include "base/lines.h"
 #include "base/mem.h"
 
+#define EOS "{eos}"
+
 /* Template with {name} and {eos} replaced, in one pass: what is put in is not looked at again. */
 static void render(const char *tmpl, const char *name, const char *value, size_t n, const char *eos, struct buf *out)
 {
@@ -21,9 +23,9 @@ static void render(const char *tmpl, const char *name, const char *value, size_t
 		if (strncmp(tmpl, name, n_name) == 0) {
 			buf_add(out, value, n);
 			tmpl += n_name;
-		} else if (strncmp(tmpl, "{eos}", 5) == 0) {
+		} else if (strncmp(tmpl, EOS, strlen(EOS)) == 0) {
 			buf_adds(out, eos);
-			tmpl += 5;
+			tmpl += strlen(EOS);
 		} else {
 			const char *brace = strchr(tmpl + 1, '{');
 			size_t length = brace ? (size_t)(brace - tmpl) : strlen(tmpl);
@@ -31,6 +33,33 @@ static void render(const char *tmpl, const char *name, const char *value, size_t
 			tmpl += length;
 		}
 	}
+}
+
+int dataset_template_init(struct dataset_template *tmpl, const struct job *job, const struct tokenizer *tok,
+			  int32_t eos, struct err *err)
+{
+	*tmpl = (struct dataset_template){.prompt = job->prompt,
+					  .target = job->target ? job->target : JOB_DEFAULT_TARGET,
+					  .eos = eos,
+					  .eos_text = tokenizer_special_text(tok, eos)};
+	if (!tmpl->eos_text && (strstr(job->prompt, EOS) || (job->target && strstr(job->target, EOS))))
+		return err_set(err, ERR_INPUT,
+			       "%s: `eos_token_id` %d of the model is no special token of its tokenizer", job->model,
+			       (int)eos);
+	if (!tmpl->eos_text)
+		tmpl->eos_text = "";
+	return 0;
+}
+
+char *dataset_echo(const struct dataset_template *tmpl, const char *table)
+{
+	static const char name[] = "{table}";
+	const char *end = strstr(tmpl->prompt, name);
+	char *head = mem_strndup(tmpl->prompt, end ? (size_t)(end - tmpl->prompt) + sizeof name - 1 : 0);
+	struct buf text = BUF_INIT;
+	render(head, name, table, strlen(table), "", &text);
+	free(head);
+	return buf_detach(&text);
 }
 
 static int encode_rendered(struct tokenizer *tok, const char *tmpl, const char *name, const char *value, size_t n,

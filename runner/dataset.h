@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/job.h"
 #include "tokenizer.h"
 
 /* The experiment's texts around a table and its description; {table}, {text}, {eos} are replaced literally. */
@@ -22,6 +23,13 @@ struct dataset_template {
 	int32_t eos;        /* its id */
 	const char *eos_text;
 };
+
+/* The job's texts and the end token eos; refuses one that has no text where a template wants it. */
+int dataset_template_init(struct dataset_template *tmpl, const struct job *job, const struct tokenizer *tok,
+			  int32_t eos, struct err *err);
+/* The prompt up to the end of the table, without end tokens: what a model sometimes repeats (hypotheses.h). The caller
+ * frees. */
+char *dataset_echo(const struct dataset_template *tmpl, const char *table);
 
 struct dataset_pair {
 	const int32_t *ids; /* prompt then target; points into the dataset's one block */

@@ -44,6 +44,7 @@ struct decode {
 	struct model model;
 	struct adapter adapter;
 	struct tokenizer *tok;
+	struct dataset_template tmpl;
 	struct decode_split *splits;   /* [job->n_splits] */
 	struct decode_output *outputs; /* [job->n_outputs] */
 	struct params *groups;         /* [n_groups]: their effective parameters, the readers' ones at their defaults */
@@ -136,22 +137,15 @@ static int load(struct decode *d, struct err *err)
 	d->tok = tokenizer_open(job->model, err);
 	if (!d->tok)
 		return -1;
-	struct dataset_template tmpl = {.prompt = job->prompt,
-					.target = job->target ? job->target : JOB_DEFAULT_TARGET,
-					.eos = d->model.eos_token_id,
-					.eos_text = tokenizer_special_text(d->tok, d->model.eos_token_id)};
-	if (!tmpl.eos_text && strstr(job->prompt, "{eos}"))
-		return err_set(err, ERR_INPUT, "%s: the tokenizer has no text for the end token %d of config.json",
-			       job->model, (int)d->model.eos_token_id);
-	if (!tmpl.eos_text)
-		tmpl.eos_text = "";
+	if (dataset_template_init(&d->tmpl, job, d->tok, d->model.eos_token_id, err) < 0)
+		return -1;
 	for (size_t s = 0; s < job->n_splits; s++) {
 		struct decode_split *split = &d->splits[s];
 		const struct job_split *from = &job->splits[s];
 		if (!split->used)
 			continue;
-		if (dataset_load_eval(&split->eval, from->input, from->references, (size_t)from->limit, d->tok, &tmpl,
-				      err) < 0)
+		if (dataset_load_eval(&split->eval, from->input, from->references, (size_t)from->limit, d->tok,
+				      &d->tmpl, err) < 0)
 			return -1;
 		if (!from->references)
 			continue;
@@ -281,21 +275,6 @@ static void make_tasks(struct decode *d)
 		d->outputs[o].missing = n_splits ? d->splits[d->job->outputs[o].split].n_prompts : 0;
 }
 
-/* The template up to the end of {table}, for one table: what a model sometimes repeats (hypotheses.h). */
-static char *echo_of(const char *tmpl, const char *table)
-{
-	const char *end = strstr(tmpl, "{table}");
-	struct buf text = BUF_INIT;
-	for (const char *p = tmpl; end && p < end;) {
-		if (strncmp(p, "{eos}", 5) == 0)
-			p += 5;
-		else
-			buf_addc(&text, *p++);
-	}
-	buf_adds(&text, end ? table : "");
-	return buf_detach(&text);
-}
-
 static int write_output(const struct decode *d, size_t o, struct err *err)
 {
 	const struct job_output *output = &d->job->outputs[o];
@@ -306,7 +285,7 @@ static int write_output(const struct decode *d, size_t o, struct err *err)
 		while (!same_reader(&d->tasks[task].readers[r], &d->outputs[o].reader))
 			r++;
 		const struct hypotheses_row *answer = &d->answers[d->first_answer[task] + r];
-		char *echo = echo_of(d->job->prompt, split->eval.inputs[i].table);
+		char *echo = dataset_echo(&d->tmpl, split->eval.inputs[i].table);
 		rows[i] = *answer;
 		rows[i].text = hypotheses_clean(answer->text, strlen(answer->text), echo);
 		free(echo);

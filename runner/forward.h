@@ -3,9 +3,9 @@
  *
  *     struct forward forward;
  *     forward_init(&forward, &model, &cache, max_rows, err)
- *     forward_prompts(&forward, rows, n, NULL, 0, keep, n_keep, hidden);     hidden[n_keep, D], after the last
- * LayerNorm forward_rows(&forward, rows, n, hidden);                       hidden[n, D] forward_logits(&forward,
- * hidden, n, logits, ld);               logits[n, V]
+ *     forward_prompts(&forward, rows, n, NULL, 0, keep, n_keep, hidden);     hidden[n_keep, D], after the last LayerNorm
+ *     forward_rows(&forward, rows, n, hidden);                               hidden[n, D]
+ *     forward_logits(&forward, hidden, n, logits, ld);                       logits[n, V]
  *
  * A row is one token of one sequence: a prompt's token (prefill: all tokens of several prompts packed together) or the
  * newest generated token of a beam. Its keys and values go into the cache, and it attends to what its view shows, which

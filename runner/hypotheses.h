@@ -1,8 +1,7 @@
 /* hypotheses.h - decoded texts as people read and score them, and their artifact folder (base/job.h has its files).
  *
  *     char *text = hypotheses_clean(decoded, n, prompt_and_table);
- *     hypotheses_write(&job->outputs[i], "dev", rows, n, bleu, err);        hypotheses.jsonl, artifact.json, renamed
- * into place
+ *     hypotheses_write(&job->outputs[i], "dev", rows, n, bleu, err);     the folder, renamed into place
  *
  * Same job, same bytes: no times, threads or machine names are written, only BLIS's kernel family. */
 #ifndef SWEEP_RUNNER_HYPOTHESES_H

@@ -80,7 +80,7 @@ static int read_shape(struct safetensors_tensor *t, const cJSON *shape, const ch
 	return 0;
 }
 
-/* One member of the header; *begin and *end are offsets into the data. */
+/* One member of the header; its bytes begin at *begin of the data. */
 static int read_tensor(struct safetensors_tensor *t, const cJSON *item, size_t *begin, const char *file,
 		       struct err *err)
 {

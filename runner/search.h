@@ -1,9 +1,10 @@
 /* search.h - decodes many inputs at once: continuous batching over one model and one prefix.
  *
  *     struct search_input inputs[] = {{ids, n}, ...};
- *     struct search_task tasks[] = {{.input = 0, .n_beams = 5, .rule = sample_rule(5, ...), .readers = r, .n_readers =
- * 2}}; struct search_hooks hooks = {answer, NULL, ctx}; search_run(&model, adapter.table, adapter.n_virtual, inputs, n,
- * tasks, n_tasks, &limits, &hooks, err);
+ *     struct search_task tasks[] = {
+ *             {.input = 0, .n_beams = 5, .rule = sample_rule(5, ...), .readers = readers, .n_readers = 2}};
+ *     struct search_hooks hooks = {answer, NULL, ctx};
+ *     search_run(&model, adapter.table, adapter.n_virtual, inputs, n, tasks, n_tasks, &limits, &hooks, err);
  *
  * A task is one search over one input; its readers are what it answers (beam.h). The batch is as many rows as fit: the
  * beams of many tasks, each at its own step. A task that is done leaves, the next in order takes its rows. Tasks of the

@@ -20,6 +20,7 @@
 static const char split_pattern[] = "'(?:[stmd]|re|ve|ll)| ?\\p{L}+| ?\\p{N}+| ?[^" SPACES "\\p{L}\\p{N}]+|[" SPACES
 				    "]+(?![^" SPACES "])|[" SPACES "]+";
 
+enum { PCRE2_ERROR_HEAP = 121 /* of pcre2_compile, which has no name for it */ };
 enum { CACHE_SLOTS = 1 << 16, CACHE_PIECES = CACHE_SLOTS / 2, CACHE_LONGEST = 64, CACHE_BYTES = 1 << 20 };
 
 struct tokenizer_piece {
@@ -33,13 +34,11 @@ struct encoder {
 	struct tokenizer *tok;
 	struct tokenizer_ids *out;
 	pcre2_match_data *match;
-	bool cached; /* we hold the lock */
 };
 
 struct tokenizer *tokenizer_open(const char *dir, struct err *err)
 {
 	struct tokenizer *tok = mem_zero(1, sizeof *tok);
-	pthread_mutex_init(&tok->lock, NULL);
 	tok->pieces = mem_zero(CACHE_SLOTS, sizeof *tok->pieces);
 	if (tokenizer_load(tok, dir, err) < 0)
 		goto fail;
@@ -47,6 +46,10 @@ struct tokenizer *tokenizer_open(const char *dir, struct err *err)
 	PCRE2_SIZE at;
 	tok->split = pcre2_compile((PCRE2_SPTR)split_pattern, PCRE2_ZERO_TERMINATED,
 				   PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &code, &at, NULL);
+	if (!tok->split && code == PCRE2_ERROR_HEAP) {
+		err_set(err, ERR_SYSTEM, "no memory for the tokenizer's pattern");
+		goto fail;
+	}
 	if (!tok->split) {
 		err_set(err, ERR_INTERNAL, "PCRE2 refuses the tokenizer's pattern (error %d at %zu)", code, at);
 		goto fail;
@@ -71,7 +74,6 @@ void tokenizer_close(struct tokenizer *tok)
 	free(tok->added);
 	bpe_release(&tok->bpe);
 	pcre2_code_free(tok->split);
-	pthread_mutex_destroy(&tok->lock);
 	free(tok->pieces);
 	buf_release(&tok->piece_bytes);
 	free(tok->piece_ids.id);
@@ -81,14 +83,6 @@ void tokenizer_close(struct tokenizer *tok)
 size_t tokenizer_size(const struct tokenizer *tok)
 {
 	return tok->n_tokens;
-}
-
-int32_t tokenizer_special(const struct tokenizer *tok, const char *text)
-{
-	for (size_t i = 0; i < tok->n_added; i++)
-		if (strcmp(tok->added[i].text, text) == 0)
-			return tok->added[i].id;
-	return -1;
 }
 
 const char *tokenizer_special_text(const struct tokenizer *tok, int32_t id)
@@ -159,7 +153,7 @@ static void encode_piece(struct encoder *e, const char *bytes, size_t n)
 {
 	struct tokenizer *tok = e->tok;
 	struct tokenizer_ids *out = e->out;
-	bool cached = e->cached && n <= CACHE_LONGEST;
+	bool cached = n <= CACHE_LONGEST;
 	uint32_t hash = 0;
 	if (cached) {
 		hash = piece_hash(bytes, n);
@@ -207,6 +201,8 @@ static int encode_text(struct encoder *e, const char *text, size_t n, struct err
 			int code =
 				pcre2_match(e->tok->split, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK, e->match, NULL);
 			PCRE2_SIZE *span = pcre2_get_ovector_pointer(e->match);
+			if (code == PCRE2_ERROR_NOMEMORY)
+				return err_set(err, ERR_SYSTEM, "no memory to cut a text of %zu bytes", n);
 			if (code < 1 || span[1] <= at)
 				return err_set(err, ERR_INTERNAL, "PCRE2 cannot cut a text of %zu bytes (error %d)", n,
 					       code);
@@ -271,14 +267,10 @@ int tokenizer_encode(struct tokenizer *tok, const char *text, size_t n, struct t
 	}
 	struct encoder e = {.tok = tok, .out = ids, .match = pcre2_match_data_create(1, NULL)};
 	int result = -1;
-	if (!e.match) {
-		err_set(err, ERR_SYSTEM, "no memory for a match");
-	} else {
-		e.cached = pthread_mutex_trylock(&tok->lock) == 0;
+	if (e.match)
 		result = encode_added(&e, false, text, n, err);
-		if (e.cached)
-			pthread_mutex_unlock(&tok->lock);
-	}
+	else
+		err_set(err, ERR_SYSTEM, "no memory for a match");
 	pcre2_match_data_free(e.match);
 	buf_release(&repaired);
 	return result;

@@ -28,12 +28,10 @@ struct tokenizer *tokenizer_open(const char *dir, struct err *err);
 void tokenizer_close(struct tokenizer *tok);
 /* Largest id + 1. */
 size_t tokenizer_size(const struct tokenizer *tok);
-/* Id of an added (special) token such as <|endoftext|>, or -1. */
-int32_t tokenizer_special(const struct tokenizer *tok, const char *text);
 /* Text of id as written in text (`<|endoftext|>`), NULL when id is no added token. */
 const char *tokenizer_special_text(const struct tokenizer *tok, int32_t id);
 /* Appends the ids of n bytes of text. Added tokens in the text become their ids. Text must be UTF-8 (invalid bytes are
- * replaced by U+FFFD as Python's decode("utf-8", "replace") does). Thread-safe on a shared tokenizer. */
+ * replaced by U+FFFD as Python's decode("utf-8", "replace") does). One thread at a time: it keeps what it has seen. */
 int tokenizer_encode(struct tokenizer *tok, const char *text, size_t n, struct tokenizer_ids *ids, struct err *err);
 /* Appends the text of ids, special tokens left out when asked: all bytes together, then U+FFFD for each maximal invalid
  * UTF-8 subpart; no clean-up of spaces. */

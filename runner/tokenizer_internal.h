@@ -4,7 +4,6 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <pthread.h>
 
 #include "bpe.h"
 #include "tokenizer.h"
@@ -36,8 +35,7 @@ struct tokenizer {
 	bool starts_added[2][256]; /* [normalized][first byte] */
 	pcre2_code *split;
 
-	/* Pieces seen before and their ids. Whoever cannot have the lock at once works without the cache. */
-	pthread_mutex_t lock;
+	/* Pieces seen before and their ids. */
 	struct tokenizer_piece *pieces;
 	size_t n_pieces;
 	struct buf piece_bytes;

@@ -41,7 +41,8 @@ static size_t vocabulary_slot(const struct vocabulary *v, const char *text, size
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ (unsigned char)text[i]) * 1099511628211u;
 	size_t i = (size_t)(h ^ h >> 32) & v->mask;
-	while (v->text[i] && (strncmp(v->text[i], text, n) != 0 || v->text[i][n] != '\0'))
+	/* text may hold NULs: merges.txt may be anything */
+	while (v->text[i] && (strnlen(v->text[i], n + 1) != n || memcmp(v->text[i], text, n) != 0))
 		i = (i + 1) & v->mask;
 	return i;
 }

@@ -84,13 +84,9 @@ static int load(struct training *t, struct err *err)
 	t->tokenizer = tokenizer_open(job->model, err);
 	if (!t->tokenizer)
 		return -1;
-	const char *eos_text = tokenizer_special_text(t->tokenizer, t->model.eos_token_id);
-	struct dataset_template template = {
-		.prompt = job->prompt,
-		.target = job->target,
-		.eos = t->model.eos_token_id,
-		.eos_text = eos_text ? eos_text : "<|endoftext|>",
-	};
+	struct dataset_template template;
+	if (dataset_template_init(&template, job, t->tokenizer, t->model.eos_token_id, err) < 0)
+		return -1;
 	if (dataset_load_train(&t->data, job->train, (size_t)PARAM_I(t->params, train_limit), t->tokenizer, &template,
 			       (size_t)PARAM_I(t->params, pad_to_length), err) < 0)
 		return -1;

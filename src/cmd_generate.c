@@ -88,12 +88,14 @@ static int read_adapter_config(struct generate *g, char **base, struct err *err)
 	char *path = fs_join(g->adapter, "adapter_config.json");
 	cJSON *config = json_read_file(path, (size_t)1 << 20, err);
 	int64_t n = 0;
-	int result = config ? json_int(config, "num_virtual_tokens", 1, 1024, &n, err) : -1;
+	const char *type, *name;
+	int result = config ? json_string(config, "peft_type", &type, err) : -1;
+	if (result == 0 && strcmp(type, "PREFIX_TUNING") != 0)
+		result = err_set(err, ERR_INPUT, "`peft_type` is `%.60s`; only PREFIX_TUNING is supported", type);
+	if (result == 0)
+		result = json_int(config, "num_virtual_tokens", 1, 1024, &n, err);
 	if (config && result < 0)
 		err_prefix(err, "%s", path);
-	const char *type, *name;
-	if (result == 0 && json_string(config, "peft_type", &type, err) == 0 && strcmp(type, "PREFIX_TUNING") != 0)
-		result = err_at(err, path, 0, 0, "expected peft_type PREFIX_TUNING, found %.40s", type);
 	struct err none = {0};
 	*base = result == 0 && json_string(config, "base_model_name_or_path", &name, &none) == 0 ? mem_strdup(name)
 												 : NULL;

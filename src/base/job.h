@@ -53,7 +53,7 @@ struct job {
 	enum job_kind kind;
 	char key[HASH_HEX]; /* names the job: of train the adapter's key, of decode made from its outputs' keys */
 	char *model;        /* absolute folder in Hugging Face format */
-	char *model_name;   /* as the sweep file says it: adapter_config.json's base_model_name_or_path */
+	char *model_name;   /* adapter_config.json's base_model_name_or_path: its name on the Hub, or the folder */
 	char *train;        /* table||text lines, plain or gzip; NULL when nothing is trained */
 	char *prompt;       /* template with {table} and {eos} */
 	char *target;       /* template with {text} and {eos}; the eos token follows it */

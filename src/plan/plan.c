@@ -400,7 +400,7 @@ static void begin_check(struct build *b)
 	struct plan *plan = b->plan;
 	plan->check = (struct job){.kind = JOB_CHECK,
 				   .model = plan->sources->model,
-				   .model_name = b->spec->model,
+				   .model_name = plan->sources->model_of_hub ? b->spec->model : plan->sources->model,
 				   .prompt = b->spec->prompt,
 				   .target = b->spec->target,
 				   .train = plan->sources->train,

@@ -109,6 +109,7 @@ static int find_model(struct sources *sources, const struct spec *spec, const st
 		return err_at(err, spec->model_at.file, spec->model_at.line, spec->model_at.column,
 			      "model: `%s` is no folder, and not the name of a model on the Hub", spec->model);
 	sources->model = take(sources, cache->model(spec->model));
+	sources->model_of_hub = true;
 	return 0;
 }
 

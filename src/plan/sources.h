@@ -29,6 +29,7 @@ struct sources_lookup {
 
 struct sources {
 	char *model;              /* absolute folder in Hugging Face format; NULL: not on this machine yet */
+	bool model_of_hub;        /* the spec's name of it is the Hub's */
 	bool dataset_missing;     /* a dataset with a name that is not in the cache; train and splits are not known */
 	char *train;              /* absolute; NULL when the file gives none */
 	struct job_split *splits; /* [spec->n_splits], absolute paths */

@@ -1,4 +1,5 @@
 /* test_base.c - buffers, JSON, hashes, randomness, parameters' text forms, job files, events, files. */
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -128,6 +131,33 @@ static void test_json(void **state)
 	assert_non_null(strstr(err.text, "x.json:2:"));
 	assert_null(json_parse("{} x", 4, "x.json", &err));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they need the address space themselves */
+/* A file that memory does not suffice for ends the process; it is not "not valid JSON". */
+static void test_json_without_memory(void **state)
+{
+	(void)state;
+	struct buf text = BUF_INIT;
+	buf_addc(&text, '[');
+	for (int i = 0; i < 1000000; i++)
+		buf_adds(&text, "1,");
+	buf_adds(&text, "1]");
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		struct err err = {0};
+		struct rlimit small = {32 << 20, 32 << 20};
+		setrlimit(RLIMIT_AS, &small);
+		dup2(open("/dev/null", O_WRONLY), 2);
+		_exit(json_parse(text.data, text.size, "x.json", &err) ? 3 : 4);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1); /* mem.c */
+	buf_release(&text);
+}
+#endif
 
 static void test_job_round_trip(void **state)
 {
@@ -293,6 +323,9 @@ int main(void)
 		cmocka_unit_test(test_philox),
 		cmocka_unit_test(test_distributions),
 		cmocka_unit_test(test_json),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		cmocka_unit_test(test_json_without_memory),
+#endif
 		cmocka_unit_test(test_job_round_trip),
 		cmocka_unit_test(test_event_round_trip),
 		cmocka_unit_test(test_fs),
