@@ -119,8 +119,8 @@ static size_t next_block(size_t left)
 SIMD_INLINE void exchange(v8 *a, v8 *b, v8i low, v8i high)
 {
 	v8 x = *a, y = *b;
-	*a = __builtin_shuffle(x, y, low);
-	*b = __builtin_shuffle(x, y, high);
+	*a = simd_shuffle(x, y, low);
+	*b = simd_shuffle(x, y, high);
 }
 
 /* r[i] lane j -> r[j] lane i */

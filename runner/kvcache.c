@@ -172,9 +172,9 @@ SIMD_INLINE v4 sum_four(v8 a, v8 b, v8 c, v8 d)
 {
 	const v8i even = {0, 8, 2, 10, 4, 12, 6, 14}, odd = {1, 9, 3, 11, 5, 13, 7, 15};
 	const v8i low = {0, 1, 8, 9, 4, 5, 12, 13}, high = {2, 3, 10, 11, 6, 7, 14, 15};
-	v8 ab = __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
-	v8 cd = __builtin_shuffle(c, d, even) + __builtin_shuffle(c, d, odd);
-	v8 halves = __builtin_shuffle(ab, cd, low) + __builtin_shuffle(ab, cd, high);
+	v8 ab = simd_shuffle(a, b, even) + simd_shuffle(a, b, odd);
+	v8 cd = simd_shuffle(c, d, even) + simd_shuffle(c, d, odd);
+	v8 halves = simd_shuffle(ab, cd, low) + simd_shuffle(ab, cd, high);
 	union {
 		v8 whole;
 		v4 half[2];

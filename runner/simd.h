@@ -33,6 +33,19 @@ typedef int32_t v8i __attribute__((vector_size(32)));
 typedef uint32_t v8u __attribute__((vector_size(32)));
 typedef float v8_any __attribute__((vector_size(32), aligned(4), may_alias)); /* in memory, at any float's address */
 
+/* Lanes of a (0 to 7) and b (8 to 15) in the order that `lanes` says. */
+#ifdef __clang__ /* has only one whose lanes are constants; clang builds are for fuzzing, not for speed */
+SIMD_INLINE v8 simd_shuffle(v8 a, v8 b, v8i lanes)
+{
+	v8 out;
+	for (int i = 0; i < 8; i++)
+		out[i] = lanes[i] < 8 ? a[lanes[i]] : b[lanes[i] - 8];
+	return out;
+}
+#else
+#define simd_shuffle(a, b, lanes) __builtin_shuffle(a, b, lanes)
+#endif
+
 SIMD_INLINE v8 simd_set(float x)
 {
 	return (v8){x, x, x, x, x, x, x, x};
