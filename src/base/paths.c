@@ -1,9 +1,12 @@
 /* paths.c - where the runner and the bundled files are; see paths.h.
  *
  * Everything is found from /proc/self/exe (Linux), so that an installed tree can be moved and a build tree works
- * without being installed: build/<preset>/sweep   runner beside it; bundled files in the source tree, two or more
- * folders above <prefix>/bin/sweep     runner in ../libexec/sweep/; bundled files in ../share/sweep/ SWEEP_RUNNER and
- * SWEEP_HOME win over both: for tests, and for people who know better. */
+ * without being installed:
+ *
+ *     build/<preset>/sweep     runner beside it; bundled files in the source tree, two or more folders above
+ *     <prefix>/bin/sweep       runner in ../libexec/sweep/; bundled files in ../share/sweep/
+ *
+ * SWEEP_RUNNER and SWEEP_HOME win over both: for tests, and for people who know better. */
 #include "paths.h"
 
 #include <errno.h>

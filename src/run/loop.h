@@ -7,7 +7,8 @@
  *     loop_wait(fds, n, timeout_ms, &loop, &news, err);     news.interrupts, news.children, fds[i].revents
  *     loop_end(&loop);
  *
- * One at a time in a process: the counters that the handlers raise are this program's only globals. Linux and POSIX. */
+ * One at a time in a process: a signal handler knows no context, so the counters that it raises are globals of loop.c.
+ * Linux and POSIX. */
 #ifndef SWEEP_LOOP_H
 #define SWEEP_LOOP_H
 

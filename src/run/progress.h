@@ -2,7 +2,7 @@
  * elsewhere.
  *
  *     struct progress *p = progress_new(&options);
- *     progress_started(p, job, worker, attempt);           and _event, _ended, _skipped, as sched.h tells them
+ *     progress_started(p, job, worker, attempt, now_ms);   and _event, _ended, _skipped, as sched.h tells them
  *     progress_tick(p, now_ms);                            redraws, at most ten times a second
  *     progress_line(p, "note: %s", text);                  a line of its own, above the display
  *     progress_free(p);                                    the terminal is as it was
