@@ -42,6 +42,7 @@ struct decode_output {
 struct decode {
 	const struct job *job;
 	struct model model;
+	struct packed *packed;
 	struct adapter adapter;
 	struct tokenizer *tok;
 	struct dataset_template tmpl;
@@ -363,15 +364,16 @@ static int run(struct decode *d, struct err *err)
 		}
 	if (d->n_groups == 0)
 		return 0;
-	if (load(d, err) < 0 || check_lengths(d, err) < 0 || packed_make(&d->model, packed_inherited(), err) < 0)
+	if (load(d, err) < 0 || check_lengths(d, err) < 0 ||
+	    !(d->packed = packed_make(&d->model, packed_inherited(), err)))
 		return -1;
 	number_prompts(d);
 	make_tasks(d);
 	d->started = clock_seconds();
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {.answer = take_answer, .progress = tell, .ctx = d};
-	return search_run(&d->model, d->adapter.table, d->adapter.n_virtual, d->prompts, d->n_prompts, d->tasks,
-			  d->n_tasks, &limits, &hooks, err);
+	return search_run(&d->model, d->packed, d->adapter.table, d->adapter.n_virtual, d->prompts, d->n_prompts,
+			  d->tasks, d->n_tasks, &limits, &hooks, err);
 }
 
 int decode_run(const struct job *job, struct err *err)
@@ -400,6 +402,7 @@ int decode_run(const struct job *job, struct err *err)
 	free(d.answers);
 	tokenizer_close(d.tok);
 	adapter_release(&d.adapter);
+	packed_release(d.packed);
 	model_release(&d.model);
 	return result;
 }

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "gemm.h"
 #include "ops.h"
-#include "packed.h"
 
 static float *rows_of(size_t rows, size_t width)
 {
@@ -16,11 +15,11 @@ static float *rows_of(size_t rows, size_t width)
 	return mem_mul_overflows(rows, width, &n) || n > SIZE_MAX / sizeof(float) ? NULL : malloc(n * sizeof(float));
 }
 
-int forward_init(struct forward *forward, const struct model *model, struct kvcache *cache, size_t max_rows,
-		 struct err *err)
+int forward_init(struct forward *forward, const struct model *model, const struct packed *packed, struct kvcache *cache,
+		 size_t max_rows, struct err *err)
 {
 	size_t d = model->n_embd;
-	*forward = (struct forward){.model = model, .cache = cache, .max_rows = max_rows};
+	*forward = (struct forward){.model = model, .packed = packed, .cache = cache, .max_rows = max_rows};
 	forward->x = rows_of(max_rows, d);
 	forward->norm = rows_of(max_rows, d);
 	forward->qkv = rows_of(max_rows, 3 * d);
@@ -83,7 +82,7 @@ static void project(struct forward *forward, const struct forward_row *rows, siz
 	for (size_t i = 0; i < n; i++)
 		ops_layernorm(forward->x + i * d, w->ln1_gain, w->ln1_bias, model->layer_norm_epsilon, d,
 			      forward->norm + i * d);
-	multiply(n, forward->norm, d, model->packed ? &model->packed->layers[layer].attn : NULL, w->attn_w, 3 * d,
+	multiply(n, forward->norm, d, forward->packed ? &forward->packed->layers[layer].attn : NULL, w->attn_w, 3 * d,
 		 forward->qkv);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
@@ -123,7 +122,7 @@ static void finish(struct forward *forward, size_t n, size_t layer)
 	const struct model *model = forward->model;
 	const struct model_layer *w = &model->layers[layer];
 	size_t d = model->n_embd, f = model->n_inner;
-	const struct packed_layer *packed = model->packed ? &model->packed->layers[layer] : NULL;
+	const struct packed_layer *packed = forward->packed ? &forward->packed->layers[layer] : NULL;
 	multiply(n, forward->mixed, d, packed ? &packed->proj : NULL, w->proj_w, d, forward->norm);
 #pragma omp parallel for num_threads(forward->n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++) {
@@ -194,8 +193,8 @@ void forward_logits(const struct forward *forward, const float *hidden, size_t n
 {
 	const struct model *model = forward->model;
 	size_t d = model->n_embd;
-	if (model->packed)
-		gemm_with(n, hidden, d, &model->packed->lm_head, logits, ld);
+	if (forward->packed)
+		gemm_with(n, hidden, d, &forward->packed->lm_head, logits, ld);
 	else
 		gemm(n, model->n_vocab, d, hidden, d, 1, model->lm_head, 1, d, 0, logits, ld);
 }

@@ -2,7 +2,7 @@
  * (docs/REFERENCE.md, 2, 3.3).
  *
  *     struct forward forward;
- *     forward_init(&forward, &model, &cache, max_rows, err)
+ *     forward_init(&forward, &model, packed, &cache, max_rows, err)
  *     forward_prompts(&forward, rows, n, NULL, 0, keep, n_keep, hidden);     hidden[n_keep, D], after the last LayerNorm
  *     forward_rows(&forward, rows, n, hidden);                               hidden[n, D]
  *     forward_logits(&forward, hidden, n, logits, ld);                       logits[n, V]
@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "kvcache.h"
 #include "model.h"
+#include "packed.h"
 
 struct forward_row {
 	int32_t token;
@@ -38,6 +39,7 @@ struct forward_share {
 
 struct forward {
 	const struct model *model;
+	const struct packed *packed;
 	struct kvcache *cache;
 	size_t max_rows;
 	float *x, *norm, *qkv, *mixed, *inner; /* [rows, D], [rows, D], [rows, 3D], [rows, D], [rows, F] */
@@ -45,9 +47,9 @@ struct forward {
 	struct kvcache_scratch *scratch; /* [n_threads] */
 };
 
-/* Uses as many threads as OpenMP has now. */
-int forward_init(struct forward *forward, const struct model *model, struct kvcache *cache, size_t max_rows,
-		 struct err *err);
+/* packed: the model's matrices again (packed.h), NULL without. Uses as many threads as OpenMP has now. */
+int forward_init(struct forward *forward, const struct model *model, const struct packed *packed, struct kvcache *cache,
+		 size_t max_rows, struct err *err);
 void forward_release(struct forward *forward);
 /* The newest token of n sequences, n <= max_rows; hidden [n, D]. */
 void forward_rows(struct forward *forward, const struct forward_row *rows, size_t n, float *hidden);

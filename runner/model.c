@@ -13,18 +13,14 @@
 
 #include "base/fs.h"
 #include "base/generation.h"
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "packed.h"
 #include "safetensors.h"
 
 enum { MODEL_MAX_JSON = 1 << 24, MODEL_SLOTS_OUTSIDE = 5, MODEL_SLOTS_LAYER = 12 };
 
 struct model_owned {
-	struct safetensors *files;
-	size_t n_files;
+	struct safetensors file;
 	float *block;
 };
 
@@ -196,76 +192,18 @@ static int read_configs(struct model *m, const char *dir, bool *tied, struct err
 	return result;
 }
 
-static int open_file(struct model_owned *owned, const char *dir, const char *name, struct err *err)
+static int open_file(struct model_owned *owned, const char *dir, struct err *err)
 {
-	char *path = fs_join(dir, name);
-	int result = safetensors_open(&owned->files[owned->n_files], path, err);
-	if (result == 0)
-		owned->n_files++;
-	free(path);
-	return result;
-}
-
-/* model.safetensors.index.json: {"weight_map": {tensor: file, ...}}. Every file it names is opened once. */
-static int open_shards(struct model_owned *owned, const char *dir, const char *index, struct err *err)
-{
-	enum { MAX_SHARDS = 1000 };
-	cJSON *root = json_read_file(index, MODEL_MAX_JSON, err);
-	if (!root)
-		return -1;
-	const char *names[MAX_SHARDS];
-	size_t n = 0;
-	int result = -1;
-	const cJSON *item, *map = cJSON_GetObjectItemCaseSensitive(root, "weight_map");
-	if (!cJSON_IsObject(map)) {
-		err_at(err, index, 0, 0, "`weight_map` is missing");
-		goto out;
-	}
-	cJSON_ArrayForEach(item, map)
-	{
-		size_t i = 0;
-		if (!cJSON_IsString(item) || strchr(item->valuestring, '/')) {
-			err_at(err, index, 0, 0, "`weight_map`: expected names of files in the same folder");
-			goto out;
-		}
-		while (i < n && strcmp(names[i], item->valuestring) != 0)
-			i++;
-		if (i < n)
-			continue;
-		if (n == MAX_SHARDS) {
-			err_at(err, index, 0, 0, "more than %d files", MAX_SHARDS);
-			goto out;
-		}
-		names[n++] = item->valuestring;
-	}
-	owned->files = mem_zero(n, sizeof *owned->files);
-	for (size_t i = 0; i < n; i++)
-		if (open_file(owned, dir, names[i], err) < 0)
-			goto out;
-	result = 0;
-out:
-	cJSON_Delete(root);
-	return result;
-}
-
-static int open_files(struct model_owned *owned, const char *dir, struct err *err)
-{
-	char *whole = fs_join(dir, "model.safetensors"), *index = fs_join(dir, "model.safetensors.index.json");
-	char *pickle = fs_join(dir, "pytorch_model.bin");
+	char *weights = fs_join(dir, "model.safetensors"), *pickle = fs_join(dir, "pytorch_model.bin");
 	int result;
-	if (!fs_exists(whole) && fs_exists(index)) {
-		result = open_shards(owned, dir, index, err);
-	} else if (!fs_exists(whole) && fs_exists(pickle)) {
+	if (!fs_exists(weights) && fs_exists(pickle))
 		result = err_set(err, ERR_INPUT,
 				 "%s: only pytorch_model.bin is there; convert it with transformers: "
 				 "GPT2LMHeadModel.from_pretrained(folder).save_pretrained(folder)",
 				 dir);
-	} else {
-		owned->files = mem_zero(1, sizeof *owned->files);
-		result = open_file(owned, dir, "model.safetensors", err);
-	}
-	free(whole);
-	free(index);
+	else
+		result = safetensors_open(&owned->file, weights, err);
+	free(weights);
 	free(pickle);
 	return result;
 }
@@ -274,14 +212,8 @@ static const struct safetensors_tensor *find_tensor(const struct model_owned *ow
 {
 	char prefixed[96];
 	snprintf(prefixed, sizeof prefixed, "transformer.%s", name);
-	for (size_t i = 0; i < owned->n_files; i++) {
-		const struct safetensors_tensor *t = safetensors_find(&owned->files[i], name);
-		if (!t)
-			t = safetensors_find(&owned->files[i], prefixed);
-		if (t)
-			return t;
-	}
-	return NULL;
+	const struct safetensors_tensor *t = safetensors_find(&owned->file, name);
+	return t ? t : safetensors_find(&owned->file, prefixed);
 }
 
 static int check_tensor(const struct model_slot *slot, const char *dir, struct err *err)
@@ -367,7 +299,7 @@ int model_load(struct model *model, const char *dir, struct err *err)
 	struct model_owned *owned = mem_zero(1, sizeof *owned);
 	model->owned = owned;
 	model->layers = mem_zero(model->n_layer, sizeof *model->layers);
-	if (open_files(owned, dir, err) < 0 || read_tensors(model, owned, dir, tied, err) < 0) {
+	if (open_file(owned, dir, err) < 0 || read_tensors(model, owned, dir, tied, err) < 0) {
 		model_release(model);
 		return -1;
 	}
@@ -377,11 +309,8 @@ int model_load(struct model *model, const char *dir, struct err *err)
 void model_release(struct model *model)
 {
 	struct model_owned *owned = model->owned;
-	packed_release(model->packed);
 	if (owned) {
-		for (size_t i = 0; i < owned->n_files; i++)
-			safetensors_close(&owned->files[i]);
-		free(owned->files);
+		safetensors_close(&owned->file);
 		free(owned->block);
 		free(owned);
 	}
@@ -392,71 +321,12 @@ void model_release(struct model *model)
 bool model_in_file(const struct model *model, const float *weight)
 {
 	const struct model_owned *owned = model->owned;
-	for (size_t i = 0; i < owned->n_files; i++) {
-		const struct safetensors *file = &owned->files[i];
-		if (file->map && (const char *)weight >= (const char *)file->map &&
-		    (const char *)weight < (const char *)file->map + file->map_size)
-			return true;
-	}
-	return false;
+	const char *map = owned ? owned->file.map : NULL, *at = (const char *)weight;
+	return map && at >= map && at < map + owned->file.map_size;
 }
 
 uint64_t model_identity(const struct model *model)
 {
 	const struct model_owned *owned = model->owned;
-	uint64_t sum = 0;
-	for (size_t i = 0; i < owned->n_files; i++) {
-		uint64_t both[] = {sum, owned->files[i].identity};
-		sum = hash_u64(both, sizeof both);
-	}
-	return sum;
-}
-
-/* n draws of N(mean, scale): Box-Muller on both halves of each Philox block, four at a time. */
-static void fill_normal(float *out, size_t n, struct rng_key key, uint64_t tensor, float mean, float scale)
-{
-#pragma omp parallel for schedule(static)
-	for (size_t i = 0; i < n; i += 4) {
-		uint32_t r[4];
-		float z[4];
-		rng_block(key, tensor, i / 4, r);
-		for (int pair = 0; pair < 2; pair++) {
-			float radius = sqrtf(-2 * logf(rng_unit(r[2 * pair]))),
-			      angle = 6.28318531f * rng_unit(r[2 * pair + 1]);
-			z[2 * pair] = radius * cosf(angle);
-			z[2 * pair + 1] = radius * sinf(angle);
-		}
-		for (size_t k = 0; k < 4 && i + k < n; k++)
-			out[i + k] = mean + scale * z[k];
-	}
-}
-
-int model_random(struct model *model, uint64_t seed, float scale, struct err *err)
-{
-	struct model_owned *owned = mem_zero(1, sizeof *owned);
-	model->owned = owned;
-	model->head_size = model->n_embd / model->n_head;
-	model->layers = mem_zero(model->n_layer, sizeof *model->layers);
-	size_t n, total = 0;
-	struct model_slot *slots = model_slots(model, &n);
-	for (size_t i = 0; i + 1 < n; i++)
-		total += (slots[i].shape[0] * (slots[i].rank == 2 ? slots[i].shape[1] : 1) + 15) / 16 * 16;
-	owned->block = aligned_alloc(64, total * sizeof(float));
-	if (!owned->block) {
-		free(slots);
-		model_release(model);
-		return err_set(err, ERR_SYSTEM, "no memory for %zu weights", total);
-	}
-	float *next = owned->block;
-	struct rng_key key = rng_key(seed, RNG_INIT);
-	for (size_t i = 0; i + 1 < n; i++) {
-		size_t count = slots[i].shape[0] * (slots[i].rank == 2 ? slots[i].shape[1] : 1);
-		bool gain = strstr(slots[i].name, "ln_") && strstr(slots[i].name, ".weight");
-		fill_normal(next, count, key, i, gain ? 1.0f : 0.0f, scale);
-		*slots[i].to = next;
-		next += (count + 15) / 16 * 16;
-	}
-	model->lm_head = model->wte;
-	free(slots);
-	return 0;
+	return owned ? owned->file.identity : 0;
 }

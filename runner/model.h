@@ -36,7 +36,6 @@ struct model {
 	const float *lnf_gain, *lnf_bias; /* [D] */
 	const float *lm_head;             /* [V, D]; wte when tied */
 	struct model_layer *layers;       /* [n_layer] */
-	struct packed *packed;            /* packed.h: the matrices again, for products; NULL without */
 	void *owned;                      /* model.c's: the mapping and widened copies */
 };
 
@@ -49,9 +48,5 @@ void model_release(struct model *model);
 bool model_in_file(const struct model *model, const float *weight);
 /* Equal for two processes that loaded the same files; 0 for a model that is in no file. */
 uint64_t model_identity(const struct model *model);
-
-/* Allocates random weights N(0, scale) (LayerNorm gains near 1) for given sizes: tests and benches. All size members of
- * *model but head_size are set by the caller before. */
-int model_random(struct model *model, uint64_t seed, float scale, struct err *err);
 
 #endif

@@ -137,11 +137,6 @@ SIMD_CLONES void ops_bias_gelu_backward(const float *x, const float *bias, const
 	EACH(n, STORE(dz, LOAD(dout, 0) * gelu_slope(LOAD(x, 0) + LOAD(bias, 0))));
 }
 
-SIMD_CLONES void ops_exp(const float *x, size_t n, float *out)
-{
-	EACH(n, STORE(out, simd_exp(LOAD(x, 0))));
-}
-
 SIMD_CLONES void ops_tanh(const float *x, size_t n, float *out)
 {
 	EACH(n, STORE(out, simd_tanh(LOAD(x, 0))));
@@ -181,25 +176,8 @@ SIMD_CLONES float ops_exp_sum(float *x, float shift, size_t n)
 	return row_exp_sum(x, shift, n);
 }
 
-SIMD_INLINE double row_log_sum_exp(const float *x, size_t n)
-{
-	float top = row_max(x, n);
-	return (double)top + log((double)FOLD(n, simd_exp(LOAD(x, -INFINITY) - top)));
-}
-
-SIMD_CLONES double ops_log_sum_exp(const float *x, size_t n)
-{
-	return row_log_sum_exp(x, n);
-}
-
 SIMD_CLONES void ops_softmax(float *x, size_t n)
 {
 	float inverse = 1.0f / row_exp_sum(x, row_max(x, n), n);
 	EACH(n, STORE(x, inverse * LOAD(x, 0)));
-}
-
-SIMD_CLONES void ops_log_softmax(float *x, size_t n)
-{
-	float norm = (float)row_log_sum_exp(x, n);
-	EACH(n, STORE(x, LOAD(x, 0) - norm));
 }

@@ -37,19 +37,14 @@ void ops_bias_gelu(const float *x, const float *bias, size_t n, float *out);
 /* dz = dout * gelu_new'(x + bias); dz may be dout. */
 void ops_bias_gelu_backward(const float *x, const float *bias, const float *dout, size_t n, float *dz);
 
-/* out = exp(x), tanh(x); out may be x. */
-void ops_exp(const float *x, size_t n, float *out);
+/* out = tanh(x); out may be x. */
 void ops_tanh(const float *x, size_t n, float *out);
 
 /* The largest element; -infinity when n is 0, NaNs are passed over. */
 float ops_max(const float *x, size_t n);
 /* x = exp(x - shift), and their sum: with shift = ops_max(x, n) the numerators of a softmax. */
 float ops_exp_sum(float *x, float shift, size_t n);
-/* log of the sum of exp(x). */
-double ops_log_sum_exp(const float *x, size_t n);
 /* x = exp(x) / sum; -infinity becomes exactly 0. A row of only -infinity becomes NaN. */
 void ops_softmax(float *x, size_t n);
-/* x = x - log_sum_exp(x) */
-void ops_log_softmax(float *x, size_t n);
 
 #endif

@@ -133,7 +133,7 @@ int packed_inherited(void)
 	return fd > 2 && fd < 1 << 20 && *end == '\0' && fcntl((int)fd, F_GETFD) >= 0 ? (int)fd : -1;
 }
 
-int packed_make(struct model *model, int shared, struct err *err)
+struct packed *packed_make(const struct model *model, int shared, struct err *err)
 {
 	struct packed *packed = mem_zero(1, sizeof *packed);
 	packed->layers = mem_zero(model->n_layer, sizeof *packed->layers);
@@ -153,10 +153,10 @@ int packed_make(struct model *model, int shared, struct err *err)
 	free(items);
 	if (result < 0) {
 		packed_release(packed);
-		return err_set(err, ERR_SYSTEM, "no memory for %zu packed weights", floats);
+		err_set(err, ERR_SYSTEM, "no memory for %zu packed weights", floats);
+		return NULL;
 	}
-	model->packed = packed;
-	return 0;
+	return packed;
 }
 
 void packed_release(struct packed *packed)

@@ -1,8 +1,8 @@
 /* packed.h - a model's matrices in the order in which the micro-kernel reads them (gemm.h). Decoding multiplies a few
  * hundred rows by every matrix at each step; to pack them each time took an eighth of it.
  *
- *     if (packed_make(&model, packed_inherited(), err) < 0) return -1;    forward.c uses model.packed from now on
- *     model_release(&model);                                              releases it
+ *     struct packed *packed = packed_make(&model, packed_inherited(), err);    for forward_init and search_run
+ *     packed_release(packed);                                                  before the model
  *
  * The results have the same bits with and without. The memory is as large as the matrices; pages of the model's file
  * that were read for it are given back, so that a process does not grow by it.
@@ -32,8 +32,8 @@ struct packed {
 
 /* The descriptor that the environment variable SWEEP_WEIGHTS_FD names, -1 without. */
 int packed_inherited(void);
-/* shared: the file, or -1. */
-int packed_make(struct model *model, int shared, struct err *err);
+/* shared: the file, or -1. NULL and err when memory is short. */
+struct packed *packed_make(const struct model *model, int shared, struct err *err);
 void packed_release(struct packed *packed); /* NULL is fine */
 
 #endif

@@ -35,6 +35,7 @@ struct search_active {
 
 struct search {
 	const struct model *model;
+	const struct packed *packed;
 	const struct search_input *inputs;
 	const struct search_task *tasks;
 	size_t n_inputs, n_tasks, next_task, n_done;
@@ -164,7 +165,7 @@ static int prepare(struct search *s, const float *table, size_t n_prefix, struct
 		if (sample_scratch_init(&s->scratch[i], s->model->n_vocab, err) < 0)
 			return -1;
 	if (kvcache_init(&s->cache, s->model, table, n_prefix, &s->room, err) < 0 ||
-	    forward_init(&s->forward, s->model, &s->cache, rows, err) < 0)
+	    forward_init(&s->forward, s->model, s->packed, &s->cache, rows, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->n_inputs; i++)
 		s->prompt_of[i] = SEARCH_NONE;
@@ -415,13 +416,14 @@ static int rounds(struct search *s, size_t *input_of, struct search_owner *owner
 	return 0;
 }
 
-int search_run(const struct model *model, const float *table, size_t n_prefix, const struct search_input *inputs,
-	       size_t n_inputs, const struct search_task *tasks, size_t n_tasks, const struct search_limits *limits,
-	       const struct search_hooks *hooks, struct err *err)
+int search_run(const struct model *model, const struct packed *packed, const float *table, size_t n_prefix,
+	       const struct search_input *inputs, size_t n_inputs, const struct search_task *tasks, size_t n_tasks,
+	       const struct search_limits *limits, const struct search_hooks *hooks, struct err *err)
 {
 	if (n_tasks == 0)
 		return 0;
 	struct search s = {.model = model,
+			   .packed = packed,
 			   .inputs = inputs,
 			   .n_inputs = n_inputs,
 			   .tasks = tasks,

@@ -4,7 +4,7 @@
  *     struct search_task tasks[] = {
  *             {.input = 0, .n_beams = 5, .rule = sample_rule(5, ...), .readers = readers, .n_readers = 2}};
  *     struct search_hooks hooks = {answer, NULL, ctx};
- *     search_run(&model, adapter.table, adapter.n_virtual, inputs, n, tasks, n_tasks, &limits, &hooks, err);
+ *     search_run(&model, packed, adapter.table, adapter.n_virtual, inputs, n, tasks, n_tasks, &limits, &hooks, err);
  *
  * A task is one search over one input; its readers are what it answers (beam.h). The batch is as many rows as fit: the
  * beams of many tasks, each at its own step. A task that is done leaves, the next in order takes its rows. Tasks of the
@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "beam.h"
 #include "model.h"
+#include "packed.h"
 #include "sample.h"
 
 struct search_input {
@@ -48,9 +49,9 @@ struct search_hooks {
 	void *ctx;
 };
 
-/* Every prefix + prompt + max_new_tokens must fit the model's positions (the caller's check). */
-int search_run(const struct model *model, const float *table, size_t n_prefix, const struct search_input *inputs,
-	       size_t n_inputs, const struct search_task *tasks, size_t n_tasks, const struct search_limits *limits,
-	       const struct search_hooks *hooks, struct err *err);
+/* packed as in forward_init. Every prefix + prompt + max_new_tokens must fit the model's positions (the caller's check). */
+int search_run(const struct model *model, const struct packed *packed, const float *table, size_t n_prefix,
+	       const struct search_input *inputs, size_t n_inputs, const struct search_task *tasks, size_t n_tasks,
+	       const struct search_limits *limits, const struct search_hooks *hooks, struct err *err);
 
 #endif

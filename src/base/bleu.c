@@ -62,11 +62,6 @@ void bleu_free(struct bleu *bleu)
 	free(bleu);
 }
 
-size_t bleu_segments(const struct bleu *bleu)
-{
-	return bleu->n;
-}
-
 size_t bleu_references(const struct bleu *bleu)
 {
 	for (size_t i = 1; i < bleu->n; i++)

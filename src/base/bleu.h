@@ -41,7 +41,6 @@ struct bleu *bleu_new(void);
 void bleu_free(struct bleu *bleu);
 /* The next segment's references, n >= 1 of them. */
 void bleu_add(struct bleu *bleu, const char *const *references, size_t n);
-size_t bleu_segments(const struct bleu *bleu);
 /* References of every segment, or 0 when the number varies. */
 size_t bleu_references(const struct bleu *bleu);
 

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model.h"
+#include "random_model.h"
 
 /* OpenMP's threads wait for each other by spinning for milliseconds, which on a busy machine makes thousands of tiny
  * parallel regions take minutes. libgomp reads its settings when it is loaded: start again with short waits. */
@@ -134,9 +135,7 @@ __attribute__((unused)) static struct model naive_model(size_t layers, size_t he
 			      .n_vocab = vocab,
 			      .layer_norm_epsilon = 1e-5f,
 			      .eos_token_id = 3};
-	struct err err = {0};
-	if (model_random(&model, seed, scale, &err) < 0)
-		BUG("%s", err.text);
+	random_model(&model, seed, scale);
 	return model;
 }
 

@@ -23,8 +23,8 @@ static void make_ids(const struct model *model, uint64_t seed, int32_t ids[PROMP
 }
 
 /* Logits after the prompt and after each step of `n` sequences decoded together; out: [n, STEPS + 1, V]. */
-static void decode(const struct model *model, const float *table, size_t n_prefix, size_t first, size_t n,
-		   bool prompts_together, float *out)
+static void decode(const struct model *model, const struct packed *packed, const float *table, size_t n_prefix,
+		   size_t first, size_t n, bool prompts_together, float *out)
 {
 	struct kvcache cache;
 	struct kvcache_room room = {MOST, PROMPT, MOST, STEPS};
@@ -32,7 +32,7 @@ static void decode(const struct model *model, const float *table, size_t n_prefi
 	struct err err = {0};
 	size_t d = model->n_embd, vocab = model->n_vocab;
 	assert_int_equal(kvcache_init(&cache, model, table, n_prefix, &room, &err), 0);
-	assert_int_equal(forward_init(&forward, model, &cache, MOST * PROMPT, &err), 0);
+	assert_int_equal(forward_init(&forward, model, packed, &cache, MOST * PROMPT, &err), 0);
 	struct forward_row rows[MOST * PROMPT];
 	uint32_t keep[MOST], paths[MOST][STEPS];
 	int32_t ids[MOST][PROMPT + STEPS];
@@ -80,7 +80,7 @@ static void one_shape(size_t layers, size_t heads, size_t head_size, size_t voca
 	size_t each = (STEPS + 1) * vocab;
 	float *alone = mem_array(MOST * each, sizeof *alone), *batch = mem_array(MOST * each, sizeof *batch);
 	for (size_t s = 0; s < MOST; s++)
-		decode(&model, table, n_prefix, s, 1, false, alone + s * each);
+		decode(&model, NULL, table, n_prefix, s, 1, false, alone + s * each);
 	for (size_t s = 0; s < 2; s++) {
 		int32_t ids[PROMPT + STEPS];
 		make_ids(&model, s, ids);
@@ -94,19 +94,21 @@ static void one_shape(size_t layers, size_t heads, size_t head_size, size_t voca
 		omp_set_num_threads(threads);
 		gemm_threads(threads);
 		for (int together = threads > 1; together < 2; together++) {
-			decode(&model, table, n_prefix, 0, MOST, together, batch);
+			decode(&model, NULL, table, n_prefix, 0, MOST, together, batch);
 			assert_memory_equal(batch, alone, MOST * each * sizeof *batch);
 		}
 	}
 	struct err err = {0};
-	assert_int_equal(packed_make(&model, -1, &err), 0);
-	decode(&model, table, n_prefix, 0, MOST, true, batch);
+	struct packed *packed = packed_make(&model, -1, &err);
+	assert_non_null(packed);
+	decode(&model, packed, table, n_prefix, 0, MOST, true, batch);
+	packed_release(packed);
 	assert_memory_equal(batch, alone, MOST * each * sizeof *batch);
 	free(table);
 	free(want);
 	free(alone);
 	free(batch);
-	model_release(&model);
+	random_model_release(&model);
 }
 
 static void test_shapes(void **state)

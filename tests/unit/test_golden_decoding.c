@@ -234,8 +234,8 @@ static void run_group(struct fixture *f, const cJSON *about)
 	}
 	struct search_limits limits = {0};
 	struct search_hooks hooks = {compare, NULL, g};
-	if (search_run(&f->model, adapter.table, adapter.n_virtual, f->inputs, f->n_inputs, tasks, n, &limits, &hooks,
-		       &err) < 0)
+	if (search_run(&f->model, NULL, adapter.table, adapter.n_virtual, f->inputs, f->n_inputs, tasks, n, &limits,
+		       &hooks, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(g->n_answers, n_searches * f->n_inputs);
 	print_message("%s: %zu decodings identical (%zu searches), scores %.1e apart\n",

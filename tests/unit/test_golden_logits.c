@@ -29,7 +29,7 @@ static float *logits_of(const struct model *model, const float *table, size_t n_
 	struct forward forward;
 	struct err err = {0};
 	assert_int_equal(kvcache_init(&cache, model, table, n_prefix, &room, &err), 0);
-	assert_int_equal(forward_init(&forward, model, &cache, n, &err), 0);
+	assert_int_equal(forward_init(&forward, model, NULL, &cache, n, &err), 0);
 	struct forward_row *rows = mem_array(n, sizeof *rows);
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct forward_row){ids[i], (uint32_t)(n_prefix + i), {0, (uint32_t)(i + 1), 0, NULL}};

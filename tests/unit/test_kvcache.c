@@ -90,7 +90,7 @@ static void one_shape(size_t heads, size_t head_size)
 	free(table);
 	kvcache_scratch_release(&scratch);
 	kvcache_release(&cache);
-	model_release(&model);
+	random_model_release(&model);
 }
 
 static void test_attention(void **state)

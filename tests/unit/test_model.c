@@ -329,35 +329,6 @@ static void test_refuses(void **state)
 	done(all);
 }
 
-static void test_shards(void **state)
-{
-	(void)state;
-	struct model m;
-	struct tensors *all = make("transformer."), rest = {0};
-	/* The second half of the tensors in a second file. */
-	size_t half = all->n / 2;
-	rest.n = all->n - half;
-	memcpy(rest.t, all->t + half, rest.n * sizeof *rest.t);
-	size_t n = all->n;
-	all->n = half;
-	put_text("config.json", CONFIG "}");
-	save(all, "model-1.safetensors");
-	save(&rest, "model-2.safetensors");
-	put_text("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"model-1.safetensors\",\"b\":\"model-2."
-						 "safetensors\",\"c\":\"model-1.safetensors\"}}");
-	load(&m);
-	assert_placed(&m);
-	model_release(&m);
-	put_text("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"model-1.safetensors\"}}");
-	refused("is missing");
-	put_text("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../x.safetensors\"}}");
-	refused("same folder");
-	put_text("model.safetensors.index.json", "{}");
-	refused("`weight_map` is missing");
-	all->n = n;
-	done(all);
-}
-
 static void test_bundled(void **state)
 {
 	(void)state;
@@ -373,29 +344,6 @@ static void test_bundled(void **state)
 	model_release(&m);
 }
 
-static void test_random(void **state)
-{
-	(void)state;
-	struct err err = {0};
-	struct model a = {.n_layer = 2, .n_head = 3, .n_embd = 48, .n_inner = 96, .n_positions = 32, .n_vocab = 5000};
-	struct model b = a;
-	assert_int_equal(model_random(&a, 5, 0.02f, &err), 0);
-	assert_int_equal(model_random(&b, 5, 0.02f, &err), 0);
-	size_t n = a.n_vocab * a.n_embd;
-	assert_memory_equal(a.wte, b.wte, n * sizeof *a.wte);
-	double sum = 0, squares = 0;
-	for (size_t i = 0; i < n; i++) {
-		sum += (double)a.wte[i];
-		squares += (double)a.wte[i] * (double)a.wte[i];
-	}
-	assert_true(fabs(sum / (double)n) < 2e-4);
-	assert_true(fabs(sqrt(squares / (double)n) - 0.02) < 2e-4);
-	assert_true(fabsf(a.layers[1].ln2_gain[3] - 1) < 0.2f && a.layers[0].ln1_gain[0] != a.layers[1].ln1_gain[0]);
-	assert_ptr_equal(a.lm_head, a.wte);
-	model_release(&a);
-	model_release(&b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,9 +351,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_head, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_config, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refuses, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(test_shards, make_dir, remove_dir),
 		cmocka_unit_test(test_bundled),
-		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

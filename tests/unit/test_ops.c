@@ -52,14 +52,21 @@ static double worst_ulp(void (*f)(const float *, size_t, float *), double (*plai
 	return worst;
 }
 
+/* ops_exp_sum's numerators. */
+static void exp_row(const float *x, size_t n, float *out)
+{
+	memmove(out, x, n * sizeof *x);
+	ops_exp_sum(out, 0, n);
+}
+
 static void test_exp_and_tanh_accuracy(void **state)
 {
 	(void)state;
-	assert_true(worst_ulp(ops_exp, exp, -87.3f, 87.3f) < 1.5);
+	assert_true(worst_ulp(exp_row, exp, -87.3f, 87.3f) < 1.5);
 	assert_true(worst_ulp(ops_tanh, tanh, -9.5f, 9.5f) < 2.5);
 	assert_true(worst_ulp(ops_tanh, tanh, -0.7f, 0.7f) < 2.5);
 	float x[6] = {NAN, INFINITY, -INFINITY, 0, -1000, 1e30f}, y[6];
-	ops_exp(x, 6, y);
+	exp_row(x, 6, y);
 	assert_true(isnan(y[0]) && y[1] == INFINITY && y[2] == 0 && y[3] == 1 && y[4] == 0 && y[5] == INFINITY);
 	ops_tanh(x, 6, y);
 	assert_true(isnan(y[0]) && y[1] == 1 && y[2] == -1 && y[3] == 0 && y[4] == -1 && y[5] == 1);
@@ -167,15 +174,10 @@ static void test_softmax(void **state)
 		for (size_t i = 0; i < n; i++)
 			sum += exp((double)x[i] - top);
 		assert_true((double)ops_max(x, n) == top);
-		near(ops_log_sum_exp(x, n), top + log(sum), 1e-6);
 		memcpy(y, x, n * sizeof *x);
 		ops_softmax(y, n);
 		for (size_t i = 0; i < n; i++)
 			near((double)y[i], exp((double)x[i] - top) / sum, 1e-6);
-		memcpy(y, x, n * sizeof *x);
-		ops_log_softmax(y, n);
-		for (size_t i = 0; i < n; i++)
-			near((double)y[i], (double)x[i] - top - log(sum), 1e-6);
 		memcpy(y, x, n * sizeof *x);
 		near((double)ops_exp_sum(y, (float)top, n), sum, 1e-6);
 	}
@@ -184,7 +186,6 @@ static void test_softmax(void **state)
 	assert_true(masked[0] == 0 && masked[1] == 1 && masked[2] == 0);
 	ops_softmax(bad, 2);
 	assert_true(isnan(bad[0]) && isnan(bad[1]));
-	assert_true(isnan(ops_log_sum_exp(bad, 2)));
 }
 
 int main(void)

@@ -17,11 +17,24 @@
 #include "base/mem.h"
 #include "packed.h"
 
-static void load(struct model *m, int shared)
+/* A model and its packed matrices. */
+struct pair {
+	struct model model;
+	struct packed *packed;
+};
+
+static void load(struct pair *p, int shared)
 {
 	struct err err = {0};
-	if (model_load(m, SOURCE_DIR "/runner/demo", &err) < 0 || packed_make(m, shared, &err) < 0)
+	if (model_load(&p->model, SOURCE_DIR "/runner/demo", &err) < 0 ||
+	    !(p->packed = packed_make(&p->model, shared, &err)))
 		fail_msg("%s", err.text);
+}
+
+static void release(struct pair *p)
+{
+	packed_release(p->packed);
+	model_release(&p->model);
 }
 
 static void assert_same(const struct gemm_packed *a, const struct gemm_packed *b)
@@ -32,9 +45,9 @@ static void assert_same(const struct gemm_packed *a, const struct gemm_packed *b
 	assert_memory_equal(a->panels, b->panels, gemm_packed_floats(a->n, a->k) * sizeof(float));
 }
 
-static void assert_same_model(const struct model *a, const struct model *b)
+static void assert_same_model(const struct pair *a, const struct pair *b)
 {
-	for (size_t l = 0; l < a->n_layer; l++) {
+	for (size_t l = 0; l < a->model.n_layer; l++) {
 		const struct packed_layer *x = &a->packed->layers[l], *y = &b->packed->layers[l];
 		assert_same(&x->attn, &y->attn);
 		assert_same(&x->proj, &y->proj);
@@ -47,7 +60,7 @@ static void assert_same_model(const struct model *a, const struct model *b)
 static void test_shared(void **state)
 {
 	(void)state;
-	struct model own, first, second;
+	struct pair own, first, second;
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	load(&own, -1);
 	assert_false(own.packed->shared);
@@ -63,9 +76,9 @@ static void test_shared(void **state)
 	assert_int_equal(pwrite(fd, &mark, sizeof mark, at), sizeof mark);
 	assert_true(first.packed->lm_head.panels[0] == mark);
 	assert_true(second.packed->lm_head.panels[0] == mark);
-	model_release(&first);
-	model_release(&second);
-	model_release(&own);
+	release(&first);
+	release(&second);
+	release(&own);
 	close(fd);
 }
 
@@ -73,7 +86,7 @@ static void test_shared(void **state)
 static void test_other_model(void **state)
 {
 	(void)state;
-	struct model own, other;
+	struct pair own, other;
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	char header[64] = "sweeppk";
 	assert_int_equal(pwrite(fd, header, sizeof header, 0), sizeof header);
@@ -81,19 +94,19 @@ static void test_other_model(void **state)
 	load(&other, fd);
 	assert_false(other.packed->shared);
 	assert_same_model(&own, &other);
-	model_release(&own);
-	model_release(&other);
+	release(&own);
+	release(&other);
 	close(fd);
 	/* no file at all behind the descriptor */
 	load(&own, fd);
 	assert_false(own.packed->shared);
-	model_release(&own);
+	release(&own);
 	/* a file that cannot grow */
 	fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
 	load(&own, fd);
 	assert_false(own.packed->shared);
-	model_release(&own);
+	release(&own);
 	close(fd);
 }
 
@@ -101,11 +114,11 @@ static void test_other_model(void **state)
 static void test_packer_killed(void **state)
 {
 	(void)state;
-	struct model own, next;
+	struct pair own, next;
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	load(&own, fd);
 	size_t bytes = own.packed->map_bytes;
-	model_release(&own);
+	release(&own);
 	char *rubbish = mem_alloc(bytes);
 	memset(rubbish, 0x55, bytes);
 	memset(rubbish, 0, 4096);
@@ -115,8 +128,8 @@ static void test_packer_killed(void **state)
 	load(&next, fd);
 	assert_true(next.packed->shared);
 	assert_same_model(&own, &next);
-	model_release(&own);
-	model_release(&next);
+	release(&own);
+	release(&next);
 	close(fd);
 }
 
@@ -131,12 +144,12 @@ static void test_processes(void **state)
 	for (int i = 0; i < WORKERS; i++) {
 		pid[i] = fork();
 		if (pid[i] == 0) {
-			struct model own, shared;
+			struct pair own, shared;
 			struct err err = {0};
-			bool good = model_load(&shared, SOURCE_DIR "/runner/demo", &err) == 0 &&
-				    packed_make(&shared, fd, &err) == 0 && shared.packed->shared &&
-				    model_load(&own, SOURCE_DIR "/runner/demo", &err) == 0 &&
-				    packed_make(&own, -1, &err) == 0;
+			bool good = model_load(&shared.model, SOURCE_DIR "/runner/demo", &err) == 0 &&
+				    (shared.packed = packed_make(&shared.model, fd, &err)) && shared.packed->shared &&
+				    model_load(&own.model, SOURCE_DIR "/runner/demo", &err) == 0 &&
+				    (own.packed = packed_make(&own.model, -1, &err));
 			const struct gemm_packed *a = good ? &own.packed->lm_head : NULL;
 			good = good && memcmp(a->panels, shared.packed->lm_head.panels,
 					      gemm_packed_floats(a->n, a->k) * sizeof(float)) == 0;

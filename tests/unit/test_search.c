@@ -94,9 +94,9 @@ static void decode(struct fixture *f, size_t first, size_t n, size_t rows, int t
 	struct search_hooks hooks = {take, progress, f};
 	struct err err = {0};
 	f->n_answers = 0;
-	assert_int_equal(
-		search_run(&f->model, f->table, PREFIX, f->inputs, INPUTS, f->tasks + first, n, &limits, &hooks, &err),
-		0);
+	assert_int_equal(search_run(&f->model, NULL, f->table, PREFIX, f->inputs, INPUTS, f->tasks + first, n, &limits,
+				    &hooks, &err),
+			 0);
 	assert_int_equal(f->n_answers, n * READERS);
 }
 
@@ -226,8 +226,9 @@ static void test_not_finite(void **state)
 	struct err err = {0};
 	float keep = f->table[0];
 	f->table[0] = NAN;
-	assert_int_equal(search_run(&f->model, f->table, PREFIX, f->inputs, INPUTS, f->tasks, 2, &limits, &hooks, &err),
-			 -1);
+	assert_int_equal(
+		search_run(&f->model, NULL, f->table, PREFIX, f->inputs, INPUTS, f->tasks, 2, &limits, &hooks, &err),
+		-1);
 	assert_int_equal(err.kind, ERR_INPUT);
 	assert_non_null(strstr(err.text, "finite"));
 	f->table[0] = keep;
@@ -248,6 +249,6 @@ int main(int argc, char **argv)
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	free(f.table);
-	model_release(&f.model);
+	random_model_release(&f.model);
 	return failed;
 }

@@ -313,11 +313,19 @@ static void test_layouts(void **state)
 	put("vocab.json", vocab);
 	struct buf merges = BUF_INIT;
 	buf_adds(&merges, "#version: 0.2\r\n");
-	/* A part that begins with a token, then NULs, in more bytes than any token has: see what is behind the texts. */
+	/* A part that is a token and then NULs, so many that what is behind the token's text is nobody's memory, and that
+	 * its place in the vocabulary's table is the token's: a comparison that stops at the NUL takes them for equal. */
 	struct buf zeros = BUF_INIT;
-	buf_adds(&zeros, "t");
-	for (int i = 0; i < 1 << 22; i++)
-		buf_addc(&zeros, '\0');
+	size_t slots = 16, count = 1, tokens = (size_t)cJSON_GetArraySize(cJSON_GetObjectItem(model, "vocab"));
+	while (slots < 2 * tokens)
+		slots *= 2;
+	uint64_t token = (14695981039346656037u ^ 't') * 1099511628211u, hash = token;
+	for (; count < 1 << 25 || ((hash ^ hash >> 32) & (slots - 1)) != ((token ^ token >> 32) & (slots - 1)); count++)
+		hash *= 1099511628211u;
+	buf_reserve(&zeros, count + 4);
+	memset(zeros.data, 0, count);
+	zeros.size = count;
+	zeros.data[0] = 't';
 	buf_adds(&zeros, " h\n");
 	put_bytes("merges.txt", zeros.data, zeros.size);
 	buf_release(&zeros);
