@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 
 import trial
 from trial import Skip, fail
@@ -28,24 +29,31 @@ def reachable():
         raise Skip("the build is in a folder that other users cannot read")
 
 
-def limited(folder, what, low, high, **more):
+def limited(folder, what, low, high):
     def before():
         resource.setrlimit(what, (low, high))
-    return trial.run(folder, trial.command(*jobs), trial.environment(), before=before, **more)
+    # Its words come through a pipe: a file would be under the limit, too.
+    process = trial.start(folder, trial.command(*jobs), trial.environment(), before=before, stderr=subprocess.PIPE)
+    reader = threading.Thread(target=lambda: (folder / "err").write_bytes(process.stderr.read()))
+    reader.start()
+    status = trial.wait(process, "the sweep")
+    reader.join()
+    return status
 
 
 jobs = ("--jobs", "2")
 
 
-def disturbed(folder, status, killed=False):
+def disturbed(folder, status, whole=True):
     if status < 0:
         fail(f"the scheduler is ended by signal {-status} ({signal.strsignal(-status)})")
     trial.expect_sentence(folder, status)
     crashed = trial.crashed_workers(folder / "results.db")
     if crashed:
         fail(f"a worker crashed: {crashed[0][:200]}")
-    trial.expect_no_orphans(killed)
-    trial.compare_part(folder)
+    trial.expect_no_orphans(False)
+    if whole:
+        trial.compare_part(folder)
     return f"exit status {status}"
 
 
@@ -82,8 +90,7 @@ def disk_full(rng, folder):
 
 def file_size(rng, folder):
     n = rng.choice([0, rng.randrange(1, 5000), rng.randrange(5000, 100000), rng.randrange(100000, 500000)])
-    word = disturbed(folder, limited(folder, resource.RLIMIT_FSIZE, n, resource.RLIM_INFINITY, err="err"))
-    return word
+    return disturbed(folder, limited(folder, resource.RLIMIT_FSIZE, n, resource.RLIM_INFINITY))
 
 
 def descriptors(rng, folder):
@@ -93,9 +100,7 @@ def descriptors(rng, folder):
 
 def memory(rng, folder):
     n = rng.randrange(12, 400) << 20
-    def before():
-        resource.setrlimit(resource.RLIMIT_AS, (n, n))
-    status = trial.run(folder, trial.command(*jobs), trial.environment(), before=before)
+    status = limited(folder, resource.RLIMIT_AS, n, n)
     if status == 127 and "shared librar" in trial.said(folder):
         trial.finish(folder)
         return "too little to load the program"
@@ -142,8 +147,8 @@ def read_only(rng, folder):
     give(folder, NOBODY)
     place = folder / "results.artifacts" if kind == "artifacts" else folder
     if kind == "artifacts":
-        # One artifact is gone, so that there is something to do.
-        gone = sorted(p for p in place.iterdir() if len(p.name) == 64)[rng.randrange(3)]
+        # One run's texts are gone, so that there is something to do.
+        gone = sorted(p.parent for p in place.glob("*/hypotheses.jsonl"))[rng.randrange(3)]
         for path in gone.iterdir():
             path.unlink()
         gone.rmdir()
@@ -155,7 +160,7 @@ def read_only(rng, folder):
     status = as_nobody(folder)
     for path, mode in modes.items():
         path.chmod(mode)
-    return f"{kind}: {disturbed(folder, status)}"
+    return f"{kind}: {disturbed(folder, status, kind != 'artifacts')}"
 
 
 def somebody_else(rng, folder):
