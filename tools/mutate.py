@@ -37,7 +37,7 @@ ROOMS = {"plan": "src/plan", "store": "src/store", "run": "src/run", "base": "sr
 SCRIPTS = {
     "plan": ["cli/run", "cli/bad_input", "cli/spec_corpus", "cli/params", "cli/report", "cli/show", "faults/worker_fails"],
     "store": ["cli/run", "cli/database", "cli/report", "cli/show", "cli/check", "faults/worker_fails",
-              "faults/scheduler_killed", "faults/environment", "faults/interrupt"],
+              "faults/reader", "faults/scheduler_killed", "faults/environment", "faults/interrupt"],
     "run": ["cli/run", "faults/worker_fails", "faults/interrupt", "faults/environment", "faults/scheduler_killed",
             "faults/deaf", "cli/database"],
     "base": ["cli/run", "cli/params", "cli/score", "cli/bad_input", "cli/show", "faults/worker_fails",

@@ -39,6 +39,10 @@ static void test_numpy(void **state)
 				  49582906u, 525801878u, 2439810717u, 1948247248u, 2738266731u, 1510880916u,
 				  1819907326u, 1896812393u, 1630874973u},
 		     16);
+	/* a range of one draws nothing: the next draw is the first */
+	rng = bootstrap_rng(12345);
+	assert_int_equal(bootstrap_below(&rng, 1), 0);
+	assert_int_equal(bootstrap_below(&rng, 10), 6);
 	assert_draws(0x123456789ABCDEFu, 1000, (uint32_t[]){195, 711, 531, 957, 426, 500}, 6);
 	assert_draws(7, (uint64_t)1 << 32,
 		     (uint32_t[]){4058335883u, 2684764585u, 2938530453u, 3853503932u, 2483747170u, 3331544671u}, 6);
