@@ -23,6 +23,13 @@ static const struct report_format *choose_format(const char *format, const char 
 		for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
 			if (strcmp(dot, endings[i].ending) == 0)
 				format = endings[i].format;
+		if (!format && strcmp(file, "-") != 0) {
+			err_set(err, ERR_USAGE,
+				"-o %s: no format ends like that: .csv, .json, .md and .html do; else say --format "
+				"table, csv, json, markdown or html",
+				file);
+			return NULL;
+		}
 	}
 	return report_find(format ? format : "table", err);
 }
@@ -31,9 +38,7 @@ static int write_out(const struct buf *out, const char *file, struct err *err)
 {
 	if (file && strcmp(file, "-") != 0)
 		return fs_write_file(file, out->data, out->size, err);
-	if (fwrite(out->data, 1, out->size, stdout) != out->size || fflush(stdout) != 0)
-		return err_errno(err, "cannot write the report");
-	return 0;
+	return term_print(out, err);
 }
 
 int cmd_report(int argc, char **argv, struct err *err)
@@ -88,6 +93,7 @@ int cmd_report(int argc, char **argv, struct err *err)
 		.top = top < 0 ? format->top : (size_t)top,
 		.best = best,
 		.all_columns = format->all_columns,
+		.all_runs = format->all_runs && !best,
 	};
 	int result = report_load(&report, store, &wanted, err);
 	if (result == 0) {

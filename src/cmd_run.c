@@ -6,6 +6,7 @@
  *
  * The parts know nothing of each other; this file introduces them: plan asks store what exists, sched drives the
  * executor and tells record, which writes to store, tally and progress. */
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,32 +294,29 @@ static void say_failures(const struct run *r, const struct record *record)
 			record->skipped == 1 ? "" : "s", record->skipped == 1 ? "s" : "");
 }
 
-static void say_best(const struct run *r)
+/* The best run and the table of the first five, both from the database, as `sweep report` and the leaderboard have them.
+ * The sweep is done and recorded: a failure here is not worth a word. */
+static void say_leaders(const struct run *r, bool table)
 {
-	if (r->tally.best == PLAN_NONE)
-		return;
-	struct buf text = BUF_INIT;
-	tally_describe(&r->tally, r->tally.best, &text);
-	term_say(stdout, "best %s %.2f: %s", r->spec.metric, r->tally.best_score, text.data);
-	buf_release(&text);
-}
-
-/* The first five runs, as `sweep report` shows them. The sweep is done and recorded: a failure here is not worth a
- * word. */
-static void say_leaderboard(const struct run *r)
-{
-	struct report report = {0};
+	struct report report = {
+		.db = r->db, .colour = term_colour(STDOUT_FILENO), .width = term_columns(STDOUT_FILENO)};
 	struct report_options options = {.sweep = r->spec.name, .top = LEADERS_SHOWN};
 	struct err err = {0};
 	if (report_load(&report, r->store, &options, &err) < 0)
 		return;
-	report.db = r->db;
-	report.colour = term_colour(STDOUT_FILENO);
-	report.width = term_columns(STDOUT_FILENO);
 	struct buf out = BUF_INIT;
-	report_table(&report, &out);
-	fputc('\n', stdout);
-	term_print(&out, &err);
+	if (report.runs.n && report.by < report.runs.n_metrics && !isnan(report.runs.run[0].scores[report.by])) {
+		const struct store_run *best = &report.runs.run[0];
+		buf_printf(&out, "best %s %.2f: ", r->spec.metric, best->scores[report.by]);
+		tally_describe(best->label, &best->params, report.varies, &out);
+		term_say(stdout, "%s", out.data);
+		buf_clear(&out);
+	}
+	if (table) {
+		buf_addc(&out, '\n');
+		report_table(&report, &out);
+		term_print(&out, &err);
+	}
 	buf_release(&out);
 	report_release(&report);
 }
@@ -337,9 +335,7 @@ static void say_end(const struct run *r)
 	else
 		term_say(stdout, "%s: %zu of %zu runs are done", r->spec.name, done, all);
 	buf_release(&took);
-	say_best(r);
-	if (r->plan.n_jobs && done > 1 && !r->quiet)
-		say_leaderboard(r);
+	say_leaders(r, r->plan.n_jobs && done > 1 && !r->quiet);
 	fflush(stdout);
 	if (r->result.enough)
 		fprintf(stderr, "stopped after %zu failed job%s (--keep-going %lld): %zu job%s left\n",

@@ -241,6 +241,17 @@ void params_format(int id, union param_value value, struct buf *out)
 	}
 }
 
+void params_format_short(int id, union param_value value, int digits, struct buf *out)
+{
+	struct buf exact = BUF_INIT;
+	params_format(id, value, &exact);
+	if (param_table[id].type == PARAM_TYPE_FLOAT && !isnan(value.f) && exact.size > 6)
+		buf_printf(out, "%.*g", digits, value.f);
+	else
+		buf_add(out, exact.data, exact.size);
+	buf_release(&exact);
+}
+
 bool params_value_equal(int id, union param_value a, union param_value b)
 {
 	if (param_table[id].type == PARAM_TYPE_FLOAT)

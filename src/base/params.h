@@ -66,6 +66,8 @@ int params_parse(struct params *p, int id, const char *text, struct err *err);
 int params_check(int id, union param_value value, struct err *err);
 /* The canonical text of one value: "5", "0.2", "1e-05" (shortest that reads back the same), "true", "never", "null". */
 void params_format(int id, union param_value value, struct buf *out);
+/* The same for a table: a FLOAT whose exact text is long is rounded to so many significant digits. */
+void params_format_short(int id, union param_value value, int digits, struct buf *out);
 bool params_value_equal(int id, union param_value a, union param_value b);
 bool params_is_default(int id, union param_value value);
 /* "a whole number from 1 to 1024", "true or false", "one of false, true, never": for help and messages. */

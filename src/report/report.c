@@ -9,9 +9,14 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#define MANY_VALUES 40 /* no grid has so many */
+#define APART       12 /* values of a parameter shown each for itself; more are put into groups */
+#define GROUPS      8
+
 const struct report_format report_formats[] = {
-	{"table", report_table, false, 20},      {"csv", report_csv, true, 0},    {"json", report_json, true, 0},
-	{"markdown", report_markdown, false, 0}, {"html", report_html, false, 0},
+	{"table", report_table, false, false, 20}, {"csv", report_csv, true, false, 0},
+	{"json", report_json, true, false, 0},     {"markdown", report_markdown, false, true, 0},
+	{"html", report_html, false, true, 0},
 };
 const size_t report_n_formats = sizeof report_formats / sizeof *report_formats;
 
@@ -107,7 +112,7 @@ static void add_column(struct report *r, enum report_kind kind, int id, const ch
 
 static bool has_published(const struct report *r, const char *metric)
 {
-	for (size_t i = 0; i < r->runs.n && r->n_expected; i++)
+	for (size_t i = 0; i < r->n_listed && r->n_expected; i++)
 		if (!isnan(report_published(r, &r->runs.run[i], metric)))
 			return true;
 	return false;
@@ -116,7 +121,7 @@ static bool has_published(const struct report *r, const char *metric)
 static void choose_columns(struct report *r)
 {
 	bool labels = false, unfinished = false, all = r->options.all_columns;
-	for (size_t i = 0; i < r->runs.n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		labels |= r->runs.run[i].label != NULL;
 		unfinished |= strcmp(r->runs.run[i].status, "done") != 0;
 	}
@@ -139,6 +144,72 @@ static void choose_columns(struct report *r)
 	add_column(r, REPORT_SECONDS, 0, "seconds", true);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return isnan(x) ? (isnan(y) ? 0 : -1) : (x > y) - (x < y);
+}
+
+/* Three digits are enough for the eye; more where they tell two values apart. Among very many values, those of a random
+ * search, four. */
+static int digits_of(int id, const double *sorted, size_t n)
+{
+	struct buf one = BUF_INIT, other = BUF_INIT;
+	int digits = n > MANY_VALUES ? 4 : 3;
+	for (size_t i = 1; i < n && n <= MANY_VALUES && digits < 17;) {
+		buf_clear(&one);
+		buf_clear(&other);
+		params_format_short(id, (union param_value){.f = sorted[i - 1]}, digits, &one);
+		params_format_short(id, (union param_value){.f = sorted[i]}, digits, &other);
+		if (sorted[i - 1] != sorted[i] && strcmp(one.data, other.data) == 0)
+			digits++;
+		else
+			i++;
+	}
+	buf_release(&one);
+	buf_release(&other);
+	return digits;
+}
+
+static void find_digits(struct report *r)
+{
+	double *values = mem_array(r->runs.n, sizeof *values);
+	for (int id = 0; id < PARAM_COUNT; id++) {
+		r->digits[id] = 4;
+		if (!r->varies[id] || param_table[id].type != PARAM_TYPE_FLOAT)
+			continue;
+		size_t n = 0;
+		for (size_t i = 0; i < r->runs.n; i++)
+			values[i] = r->runs.run[i].params.v[id].f;
+		qsort(values, r->runs.n, sizeof *values, by_number);
+		for (size_t i = 0; i < r->runs.n; i++)
+			if (n == 0 || by_number(&values[n - 1], &values[i]) != 0)
+				values[n++] = values[i];
+		r->digits[id] = digits_of(id, values, n);
+	}
+	free(values);
+}
+
+/* The winner with everything, and how far it is ahead of the next. */
+static int load_best(struct report *r, struct store *store, struct store_runs_query query, const char *metric,
+		     struct err *err)
+{
+	struct store_runs two;
+	if (r->runs.n == 0 || r->by == r->runs.n_metrics || isnan(r->runs.run[0].scores[r->by]))
+		return err_set(err, ERR_INPUT, "no run of sweep %s has a %s yet; `sweep status` says what is going on",
+			       r->sweep->name, metric);
+	query.limit = 2;
+	if (store_query_run(store, r->runs.run[0].id, &r->best, err) < 0 ||
+	    store_query_runs(store, &query, &two, err) < 0)
+		return -1;
+	if (two.n > 1 && !isnan(two.run[1].scores[r->by])) {
+		r->second = two.run[1].id;
+		r->ahead = fabs(two.run[0].scores[r->by] - two.run[1].scores[r->by]);
+	}
+	store_runs_release(&two);
+	return 0;
+}
+
 int report_load(struct report *r, struct store *store, const struct report_options *options, struct err *err)
 {
 	const char *db = r->db ? r->db : "results.db";
@@ -149,7 +220,10 @@ int report_load(struct report *r, struct store *store, const struct report_optio
 	    report_sweep(&r->sweeps, options->sweep, db, &r->sweep, err) < 0 ||
 	    (options->metric && unknown_metric(r, store, err) < 0))
 		goto fail;
-	struct store_runs_query query = {.sweep_id = r->sweep->id, .limit = options->best ? 2 : options->top};
+	struct store_runs_query query = {.sweep_id = r->sweep->id,
+					 .limit = options->best       ? 1
+						  : options->all_runs ? 0
+								      : options->top};
 	const char *metric = options->metric ? options->metric : r->sweep->metric;
 	r->maximize = greater_is_better(r, metric);
 	if (options->metric && strcmp(metric, r->sweep->metric) != 0) {
@@ -163,17 +237,12 @@ int report_load(struct report *r, struct store *store, const struct report_optio
 	for (size_t i = 0; i < r->runs.n_metrics; i++)
 		if (strcmp(r->runs.metrics[i].name, metric) == 0)
 			r->by = i;
-	if (options->best) {
-		if (r->runs.n == 0 || r->by == r->runs.n_metrics || isnan(r->runs.run[0].scores[r->by])) {
-			err_set(err, ERR_INPUT, "no run of sweep %s has a %s yet; `sweep status` says what is going on",
-				r->sweep->name, metric);
-			goto fail;
-		}
-		if (store_query_run(store, r->runs.run[0].id, &r->best, err) < 0)
-			goto fail;
-	}
+	r->n_listed = options->top && options->top < r->runs.n ? options->top : r->runs.n;
+	if (options->best && load_best(r, store, query, metric, err) < 0)
+		goto fail;
 	if (store_query_varying(store, r->sweep->id, r->varies, err) < 0)
 		goto fail;
+	find_digits(r);
 	choose_columns(r);
 	return 0;
 fail:
@@ -230,7 +299,10 @@ void report_cell(const struct report *r, const struct report_column *column, con
 		buf_adds(out, run->label ? run->label : "");
 		break;
 	case REPORT_PARAM:
-		params_format(column->id, run->params.v[column->id], out);
+		if (exact)
+			params_format(column->id, run->params.v[column->id], out);
+		else
+			params_format_short(column->id, run->params.v[column->id], r->digits[column->id], out);
 		break;
 	case REPORT_METRIC:
 		add_number(run->scores[column->id], exact, "%.2f", out);
@@ -255,7 +327,7 @@ void report_constants(const struct report *r, struct buf *out)
 		if (r->varies[id] || params_is_default(id, value))
 			continue;
 		buf_printf(out, "%s%s ", first ? "" : ", ", param_table[id].name);
-		params_format(id, value, out);
+		params_format_short(id, value, r->digits[id], out);
 		first = false;
 	}
 }
@@ -290,68 +362,100 @@ int report_run_id(const char *text, int64_t *id, struct err *err)
 	return 0;
 }
 
-static bool value_less(int id, union param_value a, union param_value b)
+/* A run's value of a parameter, and its score. */
+struct point {
+	int id;
+	union param_value value;
+	double score;
+};
+
+static int by_value(const void *a, const void *b)
 {
-	if (param_table[id].type == PARAM_TYPE_FLOAT)
-		return (isnan(a.f) && !isnan(b.f)) || a.f < b.f;
-	return a.i < b.i;
+	const struct point *x = a, *y = b;
+	if (param_table[x->id].type == PARAM_TYPE_FLOAT)
+		return by_number(&x->value.f, &y->value.f);
+	return (x->value.i > y->value.i) - (x->value.i < y->value.i);
 }
 
-static void add_to_effect(struct report_effect *e, union param_value value, double score, size_t *room)
+/* One value of an effect, of n points; returns the sum of squares around its mean. */
+static double add_value(struct report_effect *e, const struct point *points, size_t n)
 {
-	size_t at = 0;
-	while (at < e->n_values && value_less(e->id, e->values[at].value, value))
-		at++;
-	if (at == e->n_values || !params_value_equal(e->id, e->values[at].value, value)) {
-		MEM_PUSH_ROOM(e->values, e->n_values, *room);
-		memmove(&e->values[at + 1], &e->values[at], (e->n_values - at) * sizeof *e->values);
-		e->values[at] = (struct report_value){.value = value, .min = score, .max = score};
-		e->n_values++;
+	struct report_value *v = &e->values[e->n_values++];
+	*v = (struct report_value){
+		.from = points[0].value, .to = points[n - 1].value, .n = n, .min = INFINITY, .max = -INFINITY};
+	double squares = 0;
+	for (size_t i = 0; i < n; i++) {
+		double off = points[i].score - v->mean;
+		v->mean += off / (double)(i + 1);
+		squares += off * (points[i].score - v->mean);
+		v->min = fmin(v->min, points[i].score);
+		v->max = fmax(v->max, points[i].score);
 	}
-	struct report_value *v = &e->values[at];
-	v->n++;
-	v->mean += (score - v->mean) / (double)v->n;
-	v->min = fmin(v->min, score);
-	v->max = fmax(v->max, score);
+	return squares;
 }
 
-static double spread(const struct report_effect *e)
+/* False when there is nothing to compare. */
+static bool make_effect(struct report_effect *e, int id, struct point *points, size_t n)
 {
-	double low = e->values[0].mean, high = low;
-	for (size_t i = 1; i < e->n_values; i++) {
-		low = fmin(low, e->values[i].mean);
-		high = fmax(high, e->values[i].mean);
+	size_t different = n > 0;
+	qsort(points, n, sizeof *points, by_value);
+	for (size_t i = 1; i < n; i++)
+		different += by_value(&points[i - 1], &points[i]) != 0;
+	if (different < 2)
+		return false;
+	bool apart = different <= APART;
+	*e = (struct report_effect){.id = id, .values = mem_array(apart ? different : GROUPS, sizeof *e->values)};
+	double squares = 0;
+	for (size_t from = 0, to; from < n; from = to) {
+		to = apart ? from + 1 : (e->n_values + 1) * n / GROUPS;
+		to = to > from ? to : from + 1;
+		while (to < n && by_value(&points[to - 1], &points[to]) == 0) /* equal values stay together */
+			to++;
+		squares += add_value(e, points + from, to - from);
 	}
-	return high - low;
+	e->unexplained = n > e->n_values ? squares / (double)(n - e->n_values) : INFINITY;
+	return true;
 }
 
-static int by_spread(const void *a, const void *b)
+static int by_explained(const void *a, const void *b)
 {
-	double x = spread(a), y = spread(b);
-	return (x < y) - (x > y);
+	const struct report_effect *x = a, *y = b;
+	if (x->unexplained != y->unexplained)
+		return x->unexplained < y->unexplained ? -1 : 1;
+	return x->id - y->id;
 }
 
 struct report_effect *report_effects(const struct report *r, size_t *n)
 {
 	struct report_effect *effects = mem_zero(PARAM_COUNT, sizeof *effects);
+	struct point *points = mem_array(r->runs.n, sizeof *points);
 	*n = 0;
 	for (int id = 0; id < PARAM_COUNT && r->by < r->runs.n_metrics; id++) {
-		struct report_effect *e = &effects[*n];
-		size_t room = 0;
-		e->id = id;
-		for (size_t i = 0; r->varies[id] && i < r->runs.n; i++)
+		size_t k = 0;
+		for (size_t i = 0; r->varies[id] && id != PARAM_seed && i < r->runs.n; i++)
 			if (!isnan(r->runs.run[i].scores[r->by]))
-				add_to_effect(e, r->runs.run[i].params.v[id], r->runs.run[i].scores[r->by], &room);
-		/* more values than that, as of a random search, are a cloud and no effect */
-		if (e->n_values >= 2 && e->n_values <= 40) {
-			++*n;
-		} else {
-			free(e->values);
-			*e = (struct report_effect){0};
-		}
+				points[k++] =
+					(struct point){id, r->runs.run[i].params.v[id], r->runs.run[i].scores[r->by]};
+		*n += make_effect(&effects[*n], id, points, k);
 	}
-	qsort(effects, *n, sizeof *effects, by_spread);
+	free(points);
+	qsort(effects, *n, sizeof *effects, by_explained);
 	return effects;
+}
+
+const char *report_seed_note(const struct report *r)
+{
+	return r->varies[PARAM_seed] ? " Seeds are chance and no choice: they have no part in this." : "";
+}
+
+void report_effect_value(const struct report *r, const struct report_effect *e, size_t i, struct buf *out)
+{
+	const struct report_value *v = &e->values[i];
+	params_format_short(e->id, v->from, r->digits[e->id], out);
+	if (params_value_equal(e->id, v->from, v->to))
+		return;
+	buf_adds(out, " to ");
+	params_format_short(e->id, v->to, r->digits[e->id], out);
 }
 
 void report_effects_release(struct report_effect *effects, size_t n)

@@ -18,9 +18,10 @@
 struct report_options {
 	const char *sweep;  /* name; NULL: the one started last */
 	const char *metric; /* "dev_bleu"; NULL: the sweep's own */
-	size_t top;         /* at most so many runs; 0: all */
+	size_t top;         /* list at most so many runs; 0: all */
 	bool best;          /* the winner alone, and all that is needed to use it */
 	bool all_columns;   /* every parameter, exact numbers (csv, json) */
+	bool all_runs;      /* load all, whatever is listed: for report_effects */
 };
 
 enum report_kind {
@@ -47,15 +48,19 @@ struct report {
 	struct report_options options;
 	struct store_sweeps sweeps; /* all, for "other sweeps in this file" */
 	const struct store_sweep *sweep;
-	struct store_runs runs; /* best first, at most options.top */
+	struct store_runs runs; /* best first: by score, then by number */
+	size_t n_listed;        /* of them, from the first */
 	size_t by;              /* index into runs.metrics of the metric that orders them */
 	bool maximize;
 	struct store_expected *expected;
 	size_t n_expected;
 	bool varies[PARAM_COUNT]; /* among all runs of the sweep */
+	int digits[PARAM_COUNT];  /* significant digits that tell a FLOAT's values apart */
 	struct report_column columns[REPORT_COLUMNS_MAX];
 	size_t n_columns;
 	struct store_full_run best; /* options.best: the winner */
+	int64_t second;             /* options.best: the run after it, 0 when there is none with a score */
+	double ahead;               /* of that one */
 	const char *db;             /* as the user named it, for hints */
 	/* how a terminal shows it */
 	bool colour;
@@ -65,7 +70,7 @@ struct report {
 struct report_format {
 	const char *name;
 	void (*write)(const struct report *report, struct buf *out);
-	bool all_columns;
+	bool all_columns, all_runs;
 	size_t top; /* when the user does not say */
 };
 
@@ -96,20 +101,26 @@ int report_sweep(const struct store_sweeps *sweeps, const char *name, const char
 /* A run's number, as an argument of a command. */
 int report_run_id(const char *text, int64_t *id, struct err *err);
 
-/* What a parameter does: for each of its values the scores of the runs that have it. */
+/* What a parameter does: for each of its values the scores of the runs that have it. Of many values (a random search)
+ * neighbours are put into groups of about as many runs each. */
 struct report_effect {
 	int id; /* parameter */
 	struct report_value {
-		union param_value value;
+		union param_value from, to; /* equal: one value */
 		size_t n;
 		double mean, min, max;
 	} * values; /* in rising order */
 	size_t n_values;
+	double unexplained; /* variance of the scores that it leaves, corrected for the number of its values */
 };
-/* One for each varying parameter, by what it changes (greatest difference of means first). The caller frees with
- * report_effects_release. */
+/* One for each varying parameter but the seed, which is chance and no choice; what explains most comes first. Needs
+ * options.all_runs. The caller frees with report_effects_release. */
 struct report_effect *report_effects(const struct report *report, size_t *n);
 void report_effects_release(struct report_effect *effects, size_t n);
+/* A sentence for where the seed varies, "" elsewhere. */
+const char *report_seed_note(const struct report *report);
+/* "5", "0.0001 to 0.003" */
+void report_effect_value(const struct report *report, const struct report_effect *effect, size_t i, struct buf *out);
 
 void report_table(const struct report *report, struct buf *out);
 void report_csv(const struct report *report, struct buf *out);

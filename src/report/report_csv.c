@@ -3,8 +3,17 @@
 
 #include "report.h"
 
-static void add_field(const char *text, struct buf *out)
+/* A number or a word of ours, or a text of somebody's: spreadsheets take one that begins with = + - @ for a formula, so
+ * an apostrophe, their own sign for a text, is put before it. */
+static void add_field(const char *text, bool theirs, struct buf *out)
 {
+	if (theirs && text[0] && strchr("=+-@", text[0])) {
+		struct buf defused = BUF_INIT;
+		buf_printf(&defused, "'%s", text);
+		add_field(defused.data, false, out);
+		buf_release(&defused);
+		return;
+	}
 	if (!text[strcspn(text, ",\"\r\n")]) {
 		buf_adds(out, text);
 		return;
@@ -20,7 +29,6 @@ static void add_field(const char *text, struct buf *out)
 
 void report_csv(const struct report *r, struct buf *out)
 {
-	size_t n = r->options.best && r->runs.n > 1 ? 1 : r->runs.n;
 	struct buf cell = BUF_INIT;
 	for (size_t c = 0; c < r->n_columns; c++) {
 		if (c)
@@ -28,23 +36,22 @@ void report_csv(const struct report *r, struct buf *out)
 		if (r->columns[c].kind == REPORT_PUBLISHED) {
 			buf_clear(&cell);
 			buf_printf(&cell, "%s_published", r->runs.metrics[r->columns[c].id].name);
-			add_field(cell.data, out);
+			add_field(cell.data, false, out);
 		} else {
-			add_field(r->columns[c].name, out);
+			add_field(r->columns[c].name, false, out);
 		}
 	}
 	buf_adds(out, "\n");
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		for (size_t c = 0; c < r->n_columns; c++) {
+			enum report_kind kind = r->columns[c].kind;
 			buf_clear(&cell);
-			buf_reserve(&cell, 0);
 			report_cell(r, &r->columns[c], &r->runs.run[i], true, &cell);
-			if (r->columns[c].kind == REPORT_PARAM && r->columns[c].number &&
-			    strcmp(cell.data, "null") == 0)
+			if (kind == REPORT_PARAM && r->columns[c].number && strcmp(buf_text(&cell), "null") == 0)
 				buf_clear(&cell); /* an empty field, so that the column stays one of numbers */
 			if (c)
 				buf_addc(out, ',');
-			add_field(cell.size ? cell.data : "", out);
+			add_field(buf_text(&cell), kind == REPORT_SWEEP || kind == REPORT_LABEL, out);
 		}
 		buf_adds(out, "\n");
 	}

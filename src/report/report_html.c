@@ -75,12 +75,14 @@ static void add_escaped(const char *text, struct buf *out)
 	buf_release(&plain);
 }
 
+#define LETTER 6.2 /* pixels, of the labels' font */
 enum { WIDTH = 250, HEIGHT = 150, LEFT = 38, RIGHT = 14, TOP = 10, BOTTOM = 24 };
 
 /* Scores (y) over a parameter's values (x, evenly spaced): a bar from least to most, a dot and a line for the means. */
-static void add_chart(const struct report_effect *e, double low, double high, struct buf *out)
+static void add_chart(const struct report *r, const struct report_effect *e, double low, double high, struct buf *out)
 {
 	struct buf label = BUF_INIT;
+	double free_from = 0;
 	double step = (double)(WIDTH - LEFT - RIGHT) / (double)e->n_values;
 	double span = high > low ? high - low : 1, room = HEIGHT - TOP - BOTTOM;
 #define Y(value) (TOP + room * (1 - ((value)-low) / span))
@@ -101,15 +103,21 @@ static void add_chart(const struct report_effect *e, double low, double high, st
 		const struct report_value *v = &e->values[i];
 		double x = LEFT + step * ((double)i + 0.5);
 		buf_clear(&label);
-		params_format(e->id, v->value, &label);
+		report_effect_value(r, e, i, &label);
 		buf_printf(out,
 			   "<g><title>%s: mean %.2f of %zu runs, %.2f to %.2f</title>"
 			   "<line class=\"range\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>"
 			   "<circle class=\"mean\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/></g>",
 			   label.data, v->mean, v->n, v->min, v->max, x, x, Y(v->min), Y(v->max), x, Y(v->mean));
-		if (e->n_values <= 10 || i % (e->n_values / 8 + 1) == 0)
-			buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", x, HEIGHT - 6,
-				   label.data);
+		char *to = strstr(label.data, " to "); /* a group goes by its first value: there is no room for two */
+		if (to)
+			*to = '\0';
+		double half = LETTER * (double)strlen(label.data) / 2;
+		if (x - half < free_from) /* never over the one before */
+			continue;
+		free_from = x + half + LETTER;
+		buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", x, HEIGHT - 6,
+			   label.data);
 	}
 #undef Y
 	buf_adds(out, "</svg></figure>\n");
@@ -129,11 +137,11 @@ static void add_charts(const struct report *r, struct buf *out)
 	if (n) {
 		buf_adds(out, "<h2>What each parameter does</h2>\n<p>");
 		add_escaped(r->runs.metrics[r->by].name, out);
-		buf_adds(out, " of the runs that have a value: the mean, and the range from least to most; largest "
-			      "differences "
-			      "first.</p>\n<div class=\"charts\">\n");
+		buf_adds(out, " of all runs that have a value: the mean, and the range from least to most; what "
+			      "explains most comes first.");
+		buf_printf(out, "%s</p>\n<div class=\"charts\">\n", report_seed_note(r));
 		for (size_t i = 0; i < n; i++)
-			add_chart(&effects[i], low, high, out);
+			add_chart(r, &effects[i], low, high, out);
 		buf_adds(out, "</div>\n");
 	}
 	report_effects_release(effects, n);
@@ -150,7 +158,7 @@ static void add_table(const struct report *r, struct buf *out)
 		buf_adds(out, "</th>");
 	}
 	buf_adds(out, "</tr></thead><tbody>\n");
-	for (size_t i = 0; i < r->runs.n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		bool best = i == 0 && r->by < r->runs.n_metrics && !isnan(r->runs.run[0].scores[r->by]);
 		buf_adds(out, best ? "<tr class=\"first\">" : "<tr>");
 		for (size_t c = 0; c < r->n_columns; c++) {
@@ -200,11 +208,12 @@ void report_html(const struct report *r, struct buf *out)
 			if (!r->varies[id])
 				continue;
 			buf_printf(out, ", %s ", param_table[id].name);
-			params_format(id, run->params.v[id], out);
+			params_format_short(id, run->params.v[id], r->digits[id], out);
 		}
 		buf_adds(out, "</div>\n");
 	}
-	add_charts(r, out);
+	if (!r->options.best)
+		add_charts(r, out);
 	add_table(r, out);
 	buf_adds(out, script);
 	buf_adds(out, "<p>Made with sweep " SWEEP_VERSION ".</p>\n</body></html>\n");

@@ -78,15 +78,13 @@ static void add_best(const struct report *r, struct buf *out)
 		first = false;
 	}
 	buf_adds(out, "}");
-	if (r->runs.n > 1)
-		number_member("ahead_of_second", fabs(r->runs.run[0].scores[r->by] - r->runs.run[1].scores[r->by]),
-			      out);
+	if (r->second)
+		number_member("ahead_of_second", r->ahead, out);
 }
 
 void report_json(const struct report *r, struct buf *out)
 {
 	const struct store_sweep *s = r->sweep;
-	size_t n = r->options.best && r->runs.n > 1 ? 1 : r->runs.n;
 	buf_adds(out, "{\"sweep_report\":1");
 	member("sweep", s->name, out);
 	member("model", s->setup.model, out);
@@ -102,7 +100,7 @@ void report_json(const struct report *r, struct buf *out)
 	if (r->options.best)
 		add_best(r, out);
 	buf_adds(out, ",\"runs\":[");
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		buf_adds(out, i ? ",\n" : "\n");
 		add_run(r, &r->runs.run[i], out);
 	}

@@ -74,16 +74,15 @@ static void add_table(const struct report *r, struct buf *out)
 	for (size_t c = 0; c < r->n_columns; c++)
 		buf_adds(out, r->columns[c].number ? "| ---: " : "| --- ");
 	buf_adds(out, "|\n");
-	for (size_t i = 0; i < r->runs.n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		bool best = i == 0 && r->by < r->runs.n_metrics && !isnan(r->runs.run[0].scores[r->by]);
 		for (size_t c = 0; c < r->n_columns; c++) {
 			const struct report_column *column = &r->columns[c];
 			bool strong = best && column->kind == REPORT_METRIC && column->id == (int)r->by;
 			buf_clear(&cell);
-			buf_reserve(&cell, 0);
 			report_cell(r, column, &r->runs.run[i], false, &cell);
 			buf_adds(out, strong ? "| **" : "| ");
-			add_escaped(cell.size ? cell.data : "", out);
+			add_escaped(buf_text(&cell), out);
 			buf_adds(out, strong ? "** " : " ");
 		}
 		buf_adds(out, "|\n");
@@ -97,17 +96,18 @@ static void add_effects(const struct report *r, struct buf *out)
 	struct report_effect *effects = report_effects(r, &n);
 	struct buf value = BUF_INIT;
 	if (n)
-		buf_printf(out,
-			   "\n## What each parameter does\n\nMean %s of the runs that have a value, and its range; the "
-			   "parameter with the largest differences first.\n\n"
-			   "| parameter | value | runs | mean | least | most |\n| --- | ---: | ---: | ---: | ---: | "
-			   "---: |\n",
-			   r->runs.metrics[r->by].name);
+		buf_printf(
+			out,
+			"\n## What each parameter does\n\nMean %s of all runs that have a value, and its range; what "
+			"explains most comes first.%s\n\n"
+			"| parameter | value | runs | mean | least | most |\n| --- | ---: | ---: | ---: | ---: | "
+			"---: |\n",
+			r->runs.metrics[r->by].name, report_seed_note(r));
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < effects[i].n_values; k++) {
 			const struct report_value *v = &effects[i].values[k];
 			buf_clear(&value);
-			params_format(effects[i].id, v->value, &value);
+			report_effect_value(r, &effects[i], k, &value);
 			buf_printf(out, "| %s | %s | %zu | %.2f | %.2f | %.2f |\n",
 				   k ? "" : param_table[effects[i].id].name, value.data, v->n, v->mean, v->min, v->max);
 		}
@@ -131,6 +131,5 @@ void report_markdown(const struct report *r, struct buf *out)
 	add_table(r, out);
 	if (!r->options.best)
 		add_effects(r, out);
-	buf_printf(out, "\nMade with sweep " SWEEP_VERSION ": `sweep report --sweep %s --format markdown`.\n",
-		   r->sweep->name);
+	buf_adds(out, "\nMade with sweep " SWEEP_VERSION ".\n");
 }

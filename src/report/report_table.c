@@ -88,7 +88,7 @@ static struct layout *lay_out(const struct report *r)
 	struct buf cell = BUF_INIT;
 	for (size_t c = 0; c < r->n_columns; c++) {
 		l->shown[c] = true;
-		for (size_t i = 0; i < r->runs.n; i++) {
+		for (size_t i = 0; i < r->n_listed; i++) {
 			buf_clear(&cell);
 			report_cell(r, &r->columns[c], &r->runs.run[i], false, &cell);
 			size_t width = text_width(buf_text(&cell));
@@ -139,7 +139,7 @@ static void put_header(const struct report *r, const struct layout *l, struct bu
 static void put_rows(const struct report *r, const struct layout *l, struct buf *out)
 {
 	struct buf cell = BUF_INIT;
-	for (size_t i = 0; i < r->runs.n; i++) {
+	for (size_t i = 0; i < r->n_listed; i++) {
 		const struct store_run *run = &r->runs.run[i];
 		bool scored = r->by < r->runs.n_metrics && !isnan(run->scores[r->by]);
 		bool best = i == 0 && scored;
@@ -191,8 +191,8 @@ static void put_title(const struct report *r, struct buf *out)
 static void put_foot(const struct report *r, const struct layout *l, struct buf *out)
 {
 	struct buf line = BUF_INIT;
-	if (r->runs.n < (size_t)r->sweep->runs)
-		buf_printf(&line, "%zu of %lld runs (--top 0 shows all). ", r->runs.n, (long long)r->sweep->runs);
+	if (r->n_listed < (size_t)r->sweep->runs)
+		buf_printf(&line, "%zu of %lld runs (--top 0 shows all). ", r->n_listed, (long long)r->sweep->runs);
 	size_t hidden = 0;
 	for (size_t c = 0; c < r->n_columns; c++)
 		hidden += !l->shown[c];
@@ -243,9 +243,8 @@ static void put_best_scores(const struct report *r, struct buf *out)
 		report_score(run->scores[i], &line);
 		if (i == r->by)
 			style(r, PAINT_PLAIN, &line);
-		if (i == r->by && r->runs.n > 1 && !isnan(r->runs.run[1].scores[i]))
-			buf_printf(&line, "   %.2f ahead of run %lld", fabs(run->scores[i] - r->runs.run[1].scores[i]),
-				   (long long)r->runs.run[1].id);
+		if (i == r->by && r->second)
+			buf_printf(&line, "   %.2f ahead of run %lld", r->ahead, (long long)r->second);
 		double published = report_published(r, run, r->runs.metrics[i].name);
 		if (!isnan(published))
 			buf_printf(&line, "   published: %.2f", published);
@@ -291,9 +290,9 @@ static void put_best(const struct report *r, struct buf *out)
 		buf_printf(&line, " --db %s", r->db);
 	const char *db = line.size ? line.data : "";
 	buf_printf(out, "\nAll of it:                sweep show %lld%s\n", (long long)run->id, db);
-	if (r->runs.n > 1 && !isnan(r->runs.run[1].scores[r->by]))
+	if (r->second)
 		buf_printf(out, "Is the difference real?   sweep compare %lld %lld%s\n", (long long)run->id,
-			   (long long)r->runs.run[1].id, db);
+			   (long long)r->second, db);
 	buf_printf(out, "Decode new tables:        sweep generate %lld FILE%s\n", (long long)run->id, db);
 	buf_release(&line);
 	buf_release(&text);

@@ -278,7 +278,8 @@ static void frame_best(struct progress *p, struct line *l)
 		return;
 	}
 	struct buf text = BUF_INIT;
-	tally_describe(t, t->best, &text);
+	const struct plan_run *best = &p->o.plan->runs[t->best];
+	tally_describe(best->label, &best->params, t->varies, &text);
 	line_text(l, PLAIN, "best ");
 	line_printf(l, BOLD, "%s %.2f", p->o.metric, t->best_score);
 	line_printf(l, PLAIN, ": %s", text.data);

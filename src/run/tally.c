@@ -1,4 +1,4 @@
-/* tally.c - how far a sweep is; see tally.h. Fed by cmd_run.c with each artifact that the scheduler reports, read by
+/* tally.c - how far a sweep is; see tally.h. Fed by record.c with each artifact that the scheduler reports, read by
  * progress.c while the sweep runs and by cmd_run.c for its last words.
  *
  * A grid may have a million runs over few artifacts, so the runs of each artifact are laid out once in one array, and
@@ -40,7 +40,7 @@ static double read_score(const char *dir, const char *metric)
 	return score;
 }
 
-/* Hands the run to `best` when it is complete and better; the first of equals stays. */
+/* Hands the run to `best` when it is complete and better; of equals the first of the file, whichever came first. */
 static void consider(struct tally *t, size_t run)
 {
 	if (t->metric_split == PLAN_NONE)
@@ -48,7 +48,8 @@ static void consider(struct tally *t, size_t run)
 	double score = t->score[t->plan->runs[run].artifacts[t->metric_split]];
 	if (isnan(score))
 		return;
-	if (t->best == PLAN_NONE || (t->spec->maximize ? score > t->best_score : score < t->best_score)) {
+	bool better = t->best == PLAN_NONE || (t->spec->maximize ? score > t->best_score : score < t->best_score);
+	if (better || (score == t->best_score && run < t->best)) {
 		t->best = run;
 		t->best_score = score;
 	}
@@ -148,23 +149,22 @@ static void put_param(int id, union param_value value, struct buf *out)
 		buf_adds(out, before);
 	else
 		buf_printf(out, "%s ", param_table[id].name);
-	params_format(id, value, out);
+	params_format_short(id, value, 4, out);
 	buf_adds(out, after);
 }
 
-void tally_describe(const struct tally *t, size_t run, struct buf *out)
+void tally_describe(const char *label, const struct params *params, const bool varies[PARAM_COUNT], struct buf *out)
 {
-	const struct plan_run *r = &t->plan->runs[run];
-	if (r->label) {
-		buf_adds(out, r->label);
+	if (label) {
+		buf_adds(out, label);
 		return;
 	}
 	const char *between = "";
 	for (int id = 0; id < PARAM_COUNT; id++) {
-		if (!t->varies[id])
+		if (!varies[id])
 			continue;
 		buf_adds(out, between);
-		put_param(id, r->params.v[id], out);
+		put_param(id, params->v[id], out);
 		between = ", ";
 	}
 	if (!between[0])

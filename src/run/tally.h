@@ -3,7 +3,7 @@
  *     struct tally tally;
  *     tally_init(&tally, &spec, &plan);                  counts what existed before
  *     tally_artifact(&tally, artifact);                  each time one is in place; reads its scores
- *     if (tally.best != PLAN_NONE) tally_describe(&tally, tally.best, &text);
+ *     if (tally.best != PLAN_NONE) show(plan.runs[tally.best], tally.best_score);
  *     tally_release(&tally);
  *
  * Borrows the spec and the plan. Scores come from the artifacts' own artifact.json (job.h): what people see while the
@@ -29,7 +29,7 @@ struct tally {
 	bool *there;          /* [n_artifacts] */
 	bool varies[PARAM_COUNT];
 	size_t complete; /* runs */
-	size_t best;     /* complete run with the best score, or PLAN_NONE */
+	size_t best;     /* complete run with the best score (of equals the first), or PLAN_NONE */
 	double best_score;
 };
 
@@ -37,8 +37,8 @@ void tally_init(struct tally *tally, const struct spec *spec, const struct plan 
 void tally_release(struct tally *tally);
 /* The number of runs that became complete with it. */
 size_t tally_artifact(struct tally *tally, size_t artifact);
-/* The parameters in which the sweep's runs differ: "20 virtual tokens, 5 beams, top_p 0.9"; or its label. */
-void tally_describe(const struct tally *tally, size_t run, struct buf *out);
+/* A run in words, "20 virtual tokens, 5 beams, top_p 0.9": its label (may be NULL), else the parameters that vary. */
+void tally_describe(const char *label, const struct params *params, const bool varies[PARAM_COUNT], struct buf *out);
 /* The value of the metric that an artifact gave, NaN when it gave none. */
 double tally_score(const struct tally *tally, size_t artifact);
 

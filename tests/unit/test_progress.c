@@ -130,19 +130,26 @@ static void test_tally(void **state)
 	assert_int_equal(t.best, 0);
 	assert_int_equal(tally_artifact(&t, 0), 0); /* an adapter completes nothing */
 	struct buf text = BUF_INIT;
-	tally_describe(&t, 0, &text);
+	tally_describe(NULL, &runs[0].params, t.varies, &text);
 	assert_string_equal(text.data, "3 beams");
 	buf_clear(&text);
-	runs[0].label = "published";
-	tally_describe(&t, 0, &text);
+	tally_describe("published", &runs[0].params, t.varies, &text);
 	assert_string_equal(text.data, "published");
-	runs[0].label = NULL;
 	buf_release(&text);
 	/* without a readable score a run is complete and never the best */
 	assert_int_equal(tally_artifact(&t, 5) + tally_artifact(&t, 6), 1);
 	assert_int_equal(t.complete, 3);
 	assert_int_equal(t.best, 0);
 	tally_release(&t);
+	/* of equal scores the first of the file is the best, whichever was done first */
+	tally_init(&t, &spec, &plan);
+	assert_int_equal(t.best, 1);
+	write_card(1, 30);
+	tally_artifact(&t, 1);
+	tally_artifact(&t, 2);
+	assert_int_equal(t.best, 0);
+	tally_release(&t);
+	write_card(1, 50);
 	/* a loss is better when it is less; a metric of none of the splits has no best */
 	spec.maximize = false;
 	tally_init(&t, &spec, &plan);

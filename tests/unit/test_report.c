@@ -14,8 +14,36 @@
 #include "store_fixture.h"
 #include "term/text.h"
 
+#define HOSTILE       "=1+1 |`\033[2J\xc2\x9b\xe2\x80\xae\nx"
+#define HOSTILE_CLEAN "=1+1 |`\xef\xbf\xbd[2J\xef\xbf\xbd\xef\xbf\xbd\xe2\x8f\x8ex"
+
 static char *scratch;
-static struct store *reader;
+static struct store *reader, *random_reader;
+
+/* A random search: a learning rate of 17 digits and a seed of its own for each of 60 runs; names of a hostile file. */
+static void make_random(void)
+{
+	struct fixture f;
+	struct err err = {0};
+	struct store *store;
+	int64_t sweep;
+	char *dir = fs_join(scratch, "random"), *path = fs_join(dir, "results.db");
+	FIXTURE_CHECK(fs_make_dirs(dir, &err) == 0 && store_open(&store, path, STORE_WRITE, &err) == 0);
+	fixture_init(&f, dir, HOSTILE, 60);
+	for (size_t i = 0; i < 60; i++) {
+		f.plan.runs[i].params.v[PARAM_learning_rate].f = 1e-5 * pow(1.2, (double)(i * 37 % 60)) / 3;
+		f.plan.runs[i].params.v[PARAM_seed].i = (int64_t)i * 37 % 60;
+	}
+	f.plan.runs[1].label = HOSTILE;
+	FIXTURE_CHECK(store_begin_sweep(store, &f.spec, &f.plan, &sweep, &err) == 0);
+	fixture_finish(&f, store, 0, 60);
+	FIXTURE_CHECK(store_end_sweep(store, sweep, false, &err) == 0);
+	fixture_release(&f);
+	store_close(store);
+	FIXTURE_CHECK(store_open(&random_reader, path, STORE_READ, &err) == 0);
+	free(dir);
+	free(path);
+}
 
 /* One database for all tests: 36 finished runs of `grid`, then 8 runs of `half`, 4 of them finished. */
 static int make_group(void **state)
@@ -46,6 +74,7 @@ static int make_group(void **state)
 	store_close(store);
 	FIXTURE_CHECK(store_open(&reader, path, STORE_READ, &err) == 0);
 	free(path);
+	make_random();
 	return 0;
 }
 
@@ -53,6 +82,7 @@ static int drop_group(void **state)
 {
 	(void)state;
 	store_close(reader);
+	store_close(random_reader);
 	fs_remove_tree(scratch);
 	free(scratch);
 	return 0;
@@ -65,7 +95,9 @@ static char *make(const char *format, struct report_options options, int width)
 	const struct report_format *f = report_find(format, &err);
 	assert_non_null(f);
 	options.all_columns = f->all_columns;
-	if (report_load(&report, reader, &options, &err) < 0)
+	options.all_runs = f->all_runs && !options.best;
+	bool hostile = options.sweep && strcmp(options.sweep, HOSTILE_CLEAN) == 0;
+	if (report_load(&report, hostile ? random_reader : reader, &options, &err) < 0)
 		fail_msg("%s", err.text);
 	struct buf out = BUF_INIT;
 	f->write(&report, &out);
@@ -249,8 +281,9 @@ static void test_effects(void **state)
 	(void)state;
 	struct err err = {0};
 	struct report report = {.width = 80};
-	struct report_options options = {.sweep = "grid"};
+	struct report_options options = {.sweep = "grid", .top = 3, .all_runs = true}; /* listed 3, told of all */
 	assert_int_equal(report_load(&report, reader, &options, &err), 0);
+	assert_int_equal(report.n_listed, 3);
 	size_t n;
 	struct report_effect *effects = report_effects(&report, &n);
 	assert_int_equal(n, 4);
@@ -260,13 +293,156 @@ static void test_effects(void **state)
 			const struct report_value *v = &effects[i].values[k];
 			runs += v->n;
 			assert_true(v->min <= v->mean && v->mean <= v->max);
+			assert_true(params_value_equal(effects[i].id, v->from, v->to)); /* few values: no groups */
 			if (k && param_table[effects[i].id].type == PARAM_TYPE_INT)
-				assert_true(effects[i].values[k - 1].value.i < v->value.i);
+				assert_true(effects[i].values[k - 1].from.i < v->from.i);
 		}
 		assert_int_equal(runs, 36);
 	}
 	report_effects_release(effects, n);
 	report_release(&report);
+}
+
+static size_t count(const char *text, const char *needle)
+{
+	size_t n = 0;
+	for (const char *p = text; (p = strstr(p, needle)); p += strlen(needle))
+		n++;
+	return n;
+}
+
+/* --best lists the winner and nobody else, in every format; the second is only measured against. */
+static void test_best_is_one(void **state)
+{
+	(void)state;
+	const struct report_options best = {.sweep = "grid", .best = true};
+	char *out = make("markdown", best, 80);
+	has(out, "## The best run");
+	has(out, "\n| 36 |");
+	assert_int_equal(count(strstr(out, "## The best run"), "\n| "), 3); /* names, dashes, the run */
+	lacks(out, "What each parameter does");
+	free(out);
+	out = make("html", best, 80);
+	assert_int_equal(count(out, "<tr class=\"first\">"), 1);
+	assert_int_equal(count(out, "<tr"), 2);
+	free(out);
+	out = make("csv", best, 80);
+	assert_int_equal(count(out, "\n"), 2);
+	free(out);
+	out = make("json", best, 80);
+	assert_int_equal(count(out, "{\"run\":"), 1);
+	has(out, "\"ahead_of_second\":");
+	free(out);
+}
+
+/* With --top the table is shorter, and what parameters do is still told of all runs. */
+static void test_top_and_effects(void **state)
+{
+	(void)state;
+	static const char *const formats[] = {"markdown", "html"};
+	for (size_t i = 0; i < 2; i++) {
+		const char *from = i ? "<div class=\"charts\">" : "## What", *to = i ? "<h2>Runs" : "\nMade with";
+		char *all = make(formats[i], (struct report_options){.sweep = "grid"}, 80);
+		char *top = make(formats[i], (struct report_options){.sweep = "grid", .top = 3}, 80);
+		char *a = strstr(all, from), *b = strstr(top, from);
+		assert_non_null(a);
+		assert_non_null(b);
+		*strstr(a, to) = *strstr(b, to) = '\0';
+		assert_string_equal(a, b);
+		free(all);
+		free(top);
+	}
+}
+
+/* A run of more digits than that tells a reader nothing. */
+static size_t longest_number(const char *text)
+{
+	size_t longest = 0;
+	for (const char *p = text; *p; p++) {
+		size_t n = strspn(p, "0123456789.");
+		longest = n > longest ? n : longest;
+		p += n ? n - 1 : 0;
+	}
+	return longest;
+}
+
+static void test_random_search(void **state)
+{
+	(void)state;
+	const struct report_options options = {.sweep = HOSTILE_CLEAN};
+	char *out = make("table", options, 80);
+	has(out, "learning");
+	has(out, "  bleu ");
+	has(out, " 2.477e-05 "); /* four digits */
+	assert_true(longest_number(out) < 10);
+	assert_true(longest_line(out) <= 80);
+	free(out);
+	out = make("markdown", options, 80);
+	char *effects = strstr(out, "## What each parameter does");
+	assert_non_null(effects);
+	has(effects, "| learning_rate | 3.333e-06 to 9.953e-06 | 7 | "); /* 60 values in 8 groups */
+	has(effects, "Seeds are chance");
+	lacks(effects, "| seed |");
+	free(out);
+	out = make("csv", options, 80); /* exact there */
+	struct buf exact = BUF_INIT;
+	buf_addc(&exact, ',');
+	json_format_double(1e-5 * pow(1.2, 37) / 3, &exact);
+	buf_addc(&exact, ',');
+	assert_true(exact.size > 15);
+	has(out, exact.data);
+	buf_release(&exact);
+	free(out);
+}
+
+/* Labels under a chart never run into each other. */
+static void test_chart_labels(void **state)
+{
+	(void)state;
+	char *out = make("html", (struct report_options){.sweep = HOSTILE_CLEAN}, 80);
+	has(out, "<figcaption>learning_rate</figcaption>");
+	lacks(out, "<figcaption>seed</figcaption>");
+	double end = 0;
+	size_t labels = 0;
+	for (char *p = out; (p = strstr(p, "<text x=\"")); p++) {
+		double x = strtod(p + 9, NULL);
+		char *text = strstr(p, "text-anchor=\"middle\">");
+		if (!text || text > strstr(p, "</text>"))
+			continue;
+		text += strlen("text-anchor=\"middle\">");
+		double half = 6 * (double)strcspn(text, "<") / 2;
+		if (x + half < end) /* the next chart */
+			end = 0;
+		assert_true(x - half > end);
+		end = x + half;
+		labels++;
+	}
+	assert_true(labels >= 4);
+	free(out);
+}
+
+/* Names of a hostile file: no escapes, no formulas, no markup. */
+static void test_hostile_names(void **state)
+{
+	(void)state;
+	static const char *const formats[] = {"table", "markdown", "html", "csv", "json"};
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		char *out = make(formats[i], (struct report_options){.sweep = HOSTILE_CLEAN}, 200);
+		lacks(out, "\033");
+		lacks(out, "\xc2\x9b");
+		lacks(out, "\xe2\x80\xae");
+		lacks(out, "\nx"); /* a name stays on its line */
+		free(out);
+	}
+	char *out = make("csv", (struct report_options){.sweep = HOSTILE_CLEAN}, 80);
+	has(out, "\n'=1+1 |`");
+	lacks(out, ",=");
+	lacks(out, "\n=");
+	free(out);
+	out = make("markdown", (struct report_options){.sweep = HOSTILE_CLEAN}, 80);
+	has(out, "# =1+1 \\|\\`");
+	lacks(out, " |`");
+	free(out);
 }
 
 /* 1,000 runs: `report --best`, opening the file included. 20 ms is the promise; the limit here leaves room for a busy
@@ -313,9 +489,13 @@ static void test_speed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),   cmocka_unit_test(test_choice), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_best),    cmocka_unit_test(test_exact),  cmocka_unit_test(test_markdown_and_html),
-		cmocka_unit_test(test_effects), cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_table),           cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_refused),         cmocka_unit_test(test_best),
+		cmocka_unit_test(test_exact),           cmocka_unit_test(test_markdown_and_html),
+		cmocka_unit_test(test_effects),         cmocka_unit_test(test_best_is_one),
+		cmocka_unit_test(test_top_and_effects), cmocka_unit_test(test_random_search),
+		cmocka_unit_test(test_chart_labels),    cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_speed),
 	};
 	return cmocka_run_group_tests(tests, make_group, drop_group);
 }
