@@ -5,13 +5,18 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/fs.h"
 #include "base/mem.h"
+#include "base/paths.h"
+#include "term/term.h"
+#include "term/text.h"
 
 const struct cli_command cli_commands[] = {
 	{"run", cmd_run, "run FILE [OPTIONS]", "work a sweep file off: train, decode, score, keep"},
@@ -38,6 +43,30 @@ const struct cli_command *cli_find(const char *name)
 	return NULL;
 }
 
+/* A paragraph, wrapped at the terminal's width, and at 80 columns elsewhere. */
+static void say_wrapped(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say_wrapped(FILE *out, const char *format, ...)
+{
+	struct buf text = BUF_INIT, lines = BUF_INIT;
+	va_list ap;
+	va_start(ap, format);
+	buf_vprintf(&text, format, ap);
+	va_end(ap);
+	text_wrap(text.data, 0, 0, (size_t)term_columns(fileno(out)), &lines);
+	fprintf(out, "%s\n", buf_text(&lines));
+	buf_release(&text);
+	buf_release(&lines);
+}
+
+/* A sweep file that is there: in a clone by its short name, after an install where it was put. The caller frees. */
+static char *first_sweep(void)
+{
+	static const char name[] = "sweeps/beam_grid.yaml";
+	struct err none = {0};
+	char *path = fs_exists(name) ? mem_strdup(name) : paths_bundled(name, &none);
+	return path ? path : mem_strdup("FILE");
+}
+
 void cli_print_help(FILE *out)
 {
 	fputs("sweep - a YAML grid of hyperparameters, worked off and compared\n\n"
@@ -45,10 +74,12 @@ void cli_print_help(FILE *out)
 	      out);
 	for (size_t i = 0; i < cli_n_commands; i++)
 		fprintf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].help);
-	fputs("\n`sweep COMMAND --help` says more. First steps: `sweep run sweeps/beam_grid.yaml`, then\n"
-	      "`sweep report`. Exit status: 0 all runs have scores, 1 some run failed, 2 bad usage or\n"
-	      "bad input, 130 interrupted (the same command goes on).\n",
-	      out);
+	char *first = first_sweep();
+	fputc('\n', out);
+	say_wrapped(out, "`sweep COMMAND --help` says more. First steps: `sweep run %s`, then `sweep report`.", first);
+	say_wrapped(out, "Exit status: 0 all runs have scores, 1 some run failed, 2 bad usage or bad input, 130 "
+			 "interrupted (the same command goes on).");
+	free(first);
 }
 
 /* "-j", "--jobs": how an option is written. */
@@ -56,6 +87,8 @@ static void option_name(const struct cli_option *option, char room[64])
 {
 	snprintf(room, 64, "%s%s", option->name[1] ? "--" : "-", option->name);
 }
+
+#define HELP_AT 21 /* the column of the options' help */
 
 static void print_command_help(const char *name, const struct cli_option *options, size_t n)
 {
@@ -65,16 +98,21 @@ static void print_command_help(const char *name, const struct cli_option *option
 		printf("Usage: sweep %s\n\n%s\n", command->usage, command->help);
 	if (n)
 		printf("\nOptions:\n");
+	struct buf text = BUF_INIT;
 	for (size_t i = 0; i < n; i++) {
 		char dashed[64], whole[96];
 		option_name(&options[i], dashed);
 		snprintf(whole, sizeof whole, "%s%s", dashed, values[options[i].type]);
-		if (options[i].help)
-			printf("  %-18s %s%s\n", whole, options[i].help,
-			       options[i].type == CLI_LIST ? " (may be repeated)" : "");
-		else
-			printf("  %s\n", whole);
+		buf_clear(&text);
+		buf_printf(&text, "  %-18s ", whole);
+		size_t at = text.size;
+		char *help =
+			mem_printf("%s%s", options[i].help, options[i].type == CLI_LIST ? " (may be repeated)" : "");
+		text_wrap(help, at, HELP_AT, (size_t)term_columns(STDOUT_FILENO), &text);
+		puts(text.data);
+		free(help);
 	}
+	buf_release(&text);
 }
 
 static int unknown_option(const char *command, const char *word, size_t length, const struct cli_option *options,

@@ -36,7 +36,7 @@ struct cli_option {
 	int64_t *number, min, max;
 	const char ***list; /* CLI_LIST: grows; the caller frees *list */
 	size_t *n_list;
-	const char *help; /* a few words for `sweep COMMAND --help` */
+	const char *help; /* a few words for `sweep COMMAND --help`; never NULL */
 };
 
 /* Fills the options and moves positionals to the front of argv (from argv[1]); returns their number or -1 with a

@@ -1,11 +1,14 @@
 /* cmd_compare.c - `sweep compare A B`: is A better than B, or is it chance? Paired bootstrap on corpus BLEU as
- * sacrebleu's
- * --paired-bs does it (docs/REFERENCE.md, 6.4), and the outputs side by side, the largest differences first. Texts and
- * references come from the database as they were when the runs were made, so that no file is needed. */
+ * sacrebleu's --paired-bs does it (docs/REFERENCE.md, 6.4), and the outputs side by side, the largest differences
+ * first. Texts and references come from the database as they were when the runs were made, so that no file is needed.
+ */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/bleu.h"
@@ -29,6 +32,7 @@ struct compare {
 	struct bootstrap_result bootstrap;
 	size_t better[2], equal;
 	size_t top;
+	uint64_t seed; /* of the resamples */
 	bool colour;
 };
 
@@ -114,7 +118,7 @@ static void score(struct compare *c)
 		}
 	}
 	bleu_free(bleu);
-	bootstrap_paired(c->stats[0], c->stats[1], c->n, BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, &c->bootstrap);
+	bootstrap_paired(c->stats[0], c->stats[1], c->n, BOOTSTRAP_RESAMPLES, c->seed, &c->bootstrap);
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->sentence[0][i] == c->sentence[1][i])
 			c->equal++;
@@ -165,8 +169,8 @@ static void put_scores(const struct compare *c, struct buf *out)
 	buf_printf(out, "\n%sRun %lld is better by %.2f BLEU%s, and that ", paint(c->colour, PAINT_BOLD),
 		   r->base > r->other ? a : b, fabs(r->base - r->other), paint(c->colour, PAINT_PLAIN));
 	buf_adds(out, r->p < 0.05 ? "is hardly chance" : "may well be chance");
-	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %d; below 0.05 counts as significant).\n",
-		   r->p, BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED);
+	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %llu; below 0.05 counts as significant).\n",
+		   r->p, BOOTSTRAP_RESAMPLES, (unsigned long long)c->seed);
 }
 
 static void put_text(const struct compare *c, const char *name, double bleu, const struct store_text *text, bool good,
@@ -278,8 +282,8 @@ static void put_json(const struct compare *c, struct buf *out)
 			json_format_double(numbers[i].value, out);
 		}
 		buf_printf(out,
-			   ",\"resamples\":%d,\"seed\":%d,\"better_first\":%zu,\"better_second\":%zu,\"equal\":%zu",
-			   BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, c->better[0], c->better[1], c->equal);
+			   ",\"resamples\":%d,\"seed\":%llu,\"better_first\":%zu,\"better_second\":%zu,\"equal\":%zu",
+			   BOOTSTRAP_RESAMPLES, (unsigned long long)c->seed, c->better[0], c->better[1], c->equal);
 	}
 	buf_adds(out, "}\n");
 }
@@ -295,10 +299,34 @@ static void release(struct compare *c)
 	store_close(c->store);
 }
 
+/* SACREBLEU_SEED as sacrebleu reads it: a number, or "none" for one that nobody knows beforehand (it is shown, and --seed
+ * takes it). Only 0 differs: it is a seed here, and `none` to sacrebleu's paired test. */
+static int environment_seed(uint64_t *seed, struct err *err)
+{
+	const char *text = getenv("SACREBLEU_SEED");
+	char *end;
+	*seed = BOOTSTRAP_SEED;
+	if (!text || !*text)
+		return 0;
+	if (strcasecmp(text, "none") == 0) {
+		if (getrandom(seed, sizeof *seed, 0) != (ssize_t)sizeof *seed)
+			return err_errno(err, "no random seed for SACREBLEU_SEED=none");
+		*seed >>= 1; /* what --seed takes */
+		return 0;
+	}
+	errno = 0;
+	long long value = strtoll(text, &end, 10);
+	if (end == text || *end || errno || value < 0)
+		return err_set(err, ERR_USAGE, "SACREBLEU_SEED: expected a whole number from 0 up or none, found `%s`",
+			       text);
+	*seed = (uint64_t)value;
+	return 0;
+}
+
 int cmd_compare(int argc, char **argv, struct err *err)
 {
 	const char *db = "results.db", *split = NULL, *format = "table";
-	int64_t top = 5, ids[2];
+	int64_t top = 5, seed = -1, ids[2];
 	bool helped = false;
 	const struct cli_option options[] = {
 		{.name = "db", .type = CLI_TEXT, .text = &db, .help = "the database; results.db"},
@@ -309,6 +337,12 @@ int cmd_compare(int argc, char **argv, struct err *err)
 		 .min = 0,
 		 .max = INT32_MAX,
 		 .help = "show N pairs; 0 is all"},
+		{.name = "seed",
+		 .type = CLI_INT,
+		 .number = &seed,
+		 .min = 0,
+		 .max = INT64_MAX,
+		 .help = "of the bootstrap's resamples; else SACREBLEU_SEED, else 12345"},
 		{.name = "format", .type = CLI_TEXT, .text = &format, .help = "table or json (exact numbers)"},
 	};
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
@@ -322,6 +356,10 @@ int cmd_compare(int argc, char **argv, struct err *err)
 	if (report_run_id(argv[1], &ids[0], err) < 0 || report_run_id(argv[2], &ids[1], err) < 0)
 		return -1;
 	struct compare c = {.split = split, .top = (size_t)top, .colour = term_colour(STDOUT_FILENO)};
+	if (seed >= 0)
+		c.seed = (uint64_t)seed;
+	else if (environment_seed(&c.seed, err) < 0)
+		return -1;
 	if (store_open(&c.store, db, STORE_READ, err) < 0)
 		return -1;
 	int result = load(&c, ids, err);

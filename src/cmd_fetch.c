@@ -44,8 +44,14 @@ int cmd_fetch(int argc, char **argv, struct err *err)
 	const char *revision = NULL;
 	bool dataset = false, helped = false;
 	const struct cli_option options[] = {
-		{.name = "revision", .type = CLI_TEXT, .text = &revision},
-		{.name = "dataset", .type = CLI_FLAG, .flag = &dataset},
+		{.name = "revision",
+		 .type = CLI_TEXT,
+		 .text = &revision,
+		 .help = "a branch, a tag or a commit of the model's repository; main"},
+		{.name = "dataset",
+		 .type = CLI_FLAG,
+		 .flag = &dataset,
+		 .help = "NAME is a dataset of the Hub, not a model"},
 	};
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
 	if (n < 0)

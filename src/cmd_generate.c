@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -15,6 +16,7 @@
 #include "base/jsonl.h"
 #include "base/mem.h"
 #include "base/paths.h"
+#include "base/utf8.h"
 #include "cli.h"
 #include "hub/hub.h"
 #include "report/report.h"
@@ -29,8 +31,9 @@ struct generate {
 	const char **overrides;
 	size_t n_overrides;
 	int64_t cores;
-	char *dir;        /* temporary */
-	const char *file; /* as the user named it, NULL: standard input */
+	char *dir;          /* temporary */
+	const char *file;   /* as the user named it, NULL: standard input */
+	const char *copied; /* what a copy in dir stands for, NULL: nothing */
 	struct job job;
 	struct params params;
 	bool live;
@@ -150,49 +153,59 @@ static int override(struct generate *g, const char *text, struct err *err)
 
 /* ---- the tables ---- */
 
-/* Standard input becomes a file, since the job file names one. */
-static int copy_stdin(const char *path, struct err *err)
+/* Standard input, or a pipe that the user named (`<(head tables)`), becomes a file: the worker opens it by its name. */
+static int copy_input(int from, const char *name, const char *path, struct err *err)
 {
-	if (isatty(STDIN_FILENO))
+	if (isatty(from))
 		fprintf(stderr, "tables from the terminal, one a line; Ctrl-D ends\n");
 	FILE *to = fopen(path, "we");
 	if (!to)
 		return err_errno(err, "cannot write %s", path);
 	char block[65536];
 	ssize_t n;
-	while ((n = read(STDIN_FILENO, block, sizeof block)) != 0) {
+	while ((n = read(from, block, sizeof block)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 || fwrite(block, 1, (size_t)n, to) != (size_t)n)
 			break;
 	}
-	int result = n < 0 ? err_errno(err, "cannot read standard input") : 0;
+	int result = n < 0 ? err_errno(err, "cannot read %s", name) : 0;
 	if (fclose(to) < 0 && result == 0)
 		result = err_errno(err, "cannot write %s", path);
+	return result;
+}
+
+/* The file that the worker reads: the user's own where it is one. */
+static int find_input(struct generate *g, struct err *err)
+{
+	struct stat st;
+	int fd = g->file ? open(g->file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	if (fd < 0)
+		return err_errno(err, "cannot open %s", g->file);
+	bool plain = g->file && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+	char **input = &g->job.splits[0].input;
+	*input = plain ? fs_absolute(g->file) : fs_join(g->dir, "input.txt");
+	g->copied = plain ? NULL : g->file ? g->file : "standard input";
+	int result = g->copied ? copy_input(fd, g->copied, *input, err) : 0;
+	if (g->file)
+		close(fd);
 	return result;
 }
 
 static int make_job(struct generate *g, struct err *err)
 {
 	struct job *job = &g->job;
-	char *input = g->file ? fs_absolute(g->file) : fs_join(g->dir, "input.txt");
 	job->kind = JOB_DECODE;
 	job->splits = mem_zero(1, sizeof *job->splits);
 	job->n_splits = 1;
-	job->splits[0] = (struct job_split){.name = mem_strdup("input"), .input = input};
+	job->splits[0] = (struct job_split){.name = mem_strdup("input")};
 	job->outputs = mem_zero(1, sizeof *job->outputs);
 	job->n_outputs = 1;
 	hash_bytes("generate", 8, job->key);
 	memcpy(job->outputs[0].key, job->key, sizeof job->key);
 	job->outputs[0].dir = fs_join(g->dir, "texts");
 	job->outputs[0].params = g->params;
-	if (!g->file)
-		return copy_stdin(input, err);
-	int fd = open(input, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno(err, "cannot open %s", g->file);
-	close(fd);
-	return 0;
+	return find_input(g, err);
 }
 
 /* ---- the work ---- */
@@ -220,11 +233,11 @@ static int on_ended(void *ctx, size_t job, int worker, enum attempt_outcome outc
 	if (outcome != ATTEMPT_FAILED)
 		return 0;
 	g->log_tail = log_tail ? mem_strdup(log_tail) : NULL;
-	/* The copy of standard input is nobody's file. */
-	const char *input = g->job.splits[0].input, *found = g->file ? NULL : strstr(reason, input);
+	/* The copy in our own folder is nobody's file. */
+	const char *input = g->job.splits[0].input, *found = g->copied ? strstr(reason, input) : NULL;
 	if (found)
-		err_set(&g->failure, g->refused ? ERR_INPUT : ERR_SYSTEM, "%.*sstandard input%s", (int)(found - reason),
-			reason, found + strlen(input));
+		err_set(&g->failure, g->refused ? ERR_INPUT : ERR_SYSTEM, "%.*s%s%s", (int)(found - reason), reason,
+			g->copied, found + strlen(input));
 	else
 		err_set(&g->failure, g->refused ? ERR_INPUT : ERR_SYSTEM, "%s", reason);
 	return 0;
@@ -271,7 +284,8 @@ static int work(struct generate *g, struct err *err)
 static int print_texts(const struct generate *g, struct err *err)
 {
 	char *path = fs_join(g->job.outputs[0].dir, "hypotheses.jsonl");
-	struct buf file = BUF_INIT;
+	struct buf file = BUF_INIT, shown = BUF_INIT;
+	bool screen = isatty(STDOUT_FILENO);
 	struct jsonl_value text = {.name = "text"};
 	int result = buf_read_file(&file, path, (size_t)1 << 32, err);
 	size_t line = 0, column;
@@ -286,12 +300,18 @@ static int print_texts(const struct generate *g, struct err *err)
 		for (size_t i = 0; i < text.text.size; i++)
 			if (text.text.data[i] == '\n' || text.text.data[i] == '\r')
 				text.text.data[i] = ' ';
-		fwrite(text.text.data, 1, text.text.size, stdout);
-		putchar('\n');
+		buf_clear(&shown);
+		if (screen) /* elsewhere a text is what the model wrote */
+			utf8_clean(text.text.data, text.text.size, &shown);
+		else
+			buf_add(&shown, text.text.data, text.text.size);
+		buf_addc(&shown, '\n');
+		fwrite(shown.data, 1, shown.size, stdout);
 		at = stop + 1;
 	}
 	jsonl_release(&text, 1);
 	buf_release(&file);
+	buf_release(&shown);
 	free(path);
 	return result;
 }

@@ -38,7 +38,17 @@ check grep -q '<svg' out.html
 ! grep -Eq '(src|href)=' out.html || fail "the page loads something"
 check test "$(head -c 1 out.json)" = '{'
 
+# the terminal's width where there is none
+run env COLUMNS=200 "$SWEEP" report --sweep grid
+case "$OUT" in *"Not shown"*) fail "200 columns are enough" ;; esac
+run env COLUMNS=40 "$SWEEP" report --sweep grid
+check test "$(printf '%s\n' "$OUT" | awk '{ if (length($0) > n) n = length($0) } END { print n <= 40 }')" = 1
+
 # refused
+run "$SWEEP" report -o x.foo;             refused "-o x.foo: no format ends like that: .csv, .json, .md and .html do"
+check test ! -e x.foo
+run "$SWEEP" report -o x;                 refused "no format ends like that"
+run "$SWEEP" report -o x.foo --format csv; expect_status 0; check test -s x.foo
 run "$SWEEP" report --format tabel;       refused 'unknown format `tabel`; did you mean `table`?'
 run "$SWEEP" report --metric dev_blue;    refused 'did you mean `dev_bleu`?'
 run "$SWEEP" report --sweep gird;         refused 'no sweep `gird` in results.db; did you mean `grid`?'

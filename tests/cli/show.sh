@@ -49,6 +49,18 @@ expect_out "corpus BLEU"
 expect_out "reference        The yacht Corlin"
 run "$SWEEP" compare 36 24 --format json
 expect_status 0; expect_out '"sweep_compare":1,"runs":[36,24],"split":"dev","inputs":12'
+expect_out '"seed":12345'
+first=$OUT
+run env SACREBLEU_SEED=7 "$SWEEP" compare 36 24 --format json
+expect_status 0; expect_out '"seed":7'; [ "$OUT" != "$first" ] || fail "another seed, other resamples"
+seventh=$OUT
+run env SACREBLEU_SEED=none "$SWEEP" compare 36 24 --seed 7 --format json
+check test "$OUT" = "$seventh"
+run env SACREBLEU_SEED=none "$SWEEP" compare 36 24 --format json
+expect_status 0; expect_out '"seed":'; [ "$OUT" != "$first" ] || fail "a seed that nobody knows beforehand"
+run env SACREBLEU_SEED= "$SWEEP" compare 36 24 --format json; check test "$OUT" = "$first"
+run env SACREBLEU_SEED=7x "$SWEEP" compare 36 24; refused 'SACREBLEU_SEED: expected a whole number from 0 up or none, found `7x`'
+run "$SWEEP" compare 36 24 --seed -1;  refused "--seed"
 # no file is needed: the database keeps tables and references
 rm -f dev.txt dev.out small.txt small.out
 run "$SWEEP" compare 36 2 --split small --top 0

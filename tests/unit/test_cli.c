@@ -34,11 +34,11 @@ static int parse(struct parsed *p, const char *line, char copy[200])
 	}
 	const struct cli_option options[] = {
 		{.name = "dry-run", .type = CLI_FLAG, .flag = &p->flag, .help = "look only"},
-		{.name = "x", .type = CLI_FLAG, .flag = &p->x},
-		{.name = "db", .type = CLI_TEXT, .text = &p->text},
-		{.name = "o", .type = CLI_TEXT, .text = &p->output},
-		{.name = "jobs", .type = CLI_INT, .number = &p->number, .min = 1, .max = 64},
-		{.name = "set", .type = CLI_LIST, .list = &p->list, .n_list = &p->n_list},
+		{.name = "x", .type = CLI_FLAG, .flag = &p->x, .help = "h"},
+		{.name = "db", .type = CLI_TEXT, .text = &p->text, .help = "h"},
+		{.name = "o", .type = CLI_TEXT, .text = &p->output, .help = "h"},
+		{.name = "jobs", .type = CLI_INT, .number = &p->number, .min = 1, .max = 64, .help = "h"},
+		{.name = "set", .type = CLI_LIST, .list = &p->list, .n_list = &p->n_list, .help = "h"},
 	};
 	p->positional = cli_parse(argc, p->argv, options, sizeof options / sizeof *options, &p->helped, &p->err);
 	return p->positional;
