@@ -3,7 +3,7 @@
 # word, and the first steps name a sweep file that is there.
 . "$SOURCE_DIR/tests/lib.sh"
 
-words() { tr -s ' \n' '\n\n' | sort | uniq -c; }
+words() { tr -s '[:space:]' '\n' | sort | uniq -c; }
 widest() { awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }'; }
 
 for command in "" run report show compare status fetch score generate params; do
