@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	struct points points;
-	if (spec.run_cap <= 1000 && points_make(&points, &spec, &err) == 0)
+	if (spec.run_cap <= 1000 && points_make(&points, &spec, NULL, &err) == 0)
 		points_release(&points);
 	spec_release(&spec);
 	return 0;
