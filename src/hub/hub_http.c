@@ -1,4 +1,4 @@
-/* hub_http.c - the only file that includes curl: one easy handle, one request at a time.
+/* hub_http.c - the only file that includes curl: one request at a time.
  *
  * A request is a chain of hops (redirects, followed by hand in `attempt`), and an operation is a chain of attempts
  * (`persist`). By hand, because two rules decide about safety and must be seen in one place: the token goes only to the
@@ -44,7 +44,10 @@
 #define PATIENCE_BYTES 8192
 
 struct hub_http {
+	/* Of the present hop: each has its own. Before 8.0 (Debian 12 has 7.88) a handle that is used again remembers the last
+	 * header of the answer before, which is freed, and a server whose first header is folded makes it read that. */
 	CURL *curl;
+	CURLSH *share; /* the connections, which outlive a hop */
 	CURLU *endpoint;
 	const struct hub_env *env;
 	const struct hub_options *options;
@@ -131,9 +134,12 @@ struct hub_http *hub_http_open(const struct hub_env *env, const char *name, cons
 		err_set(err, ERR_SYSTEM, "libcurl cannot be started");
 		return NULL;
 	}
-	http->curl = curl_easy_init();
+	http->share = curl_share_init();
 	http->endpoint = curl_url();
-	if (!http->curl || !http->endpoint)
+	if (!http->share || !http->endpoint ||
+	    curl_share_setopt(http->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK ||
+	    curl_share_setopt(http->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
+	    curl_share_setopt(http->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
 		err_set(err, ERR_SYSTEM, "libcurl cannot be started");
 	else if (curl_url_set(http->endpoint, CURLUPART_URL, env->endpoint, 0) != CURLUE_OK)
 		err_set(err, ERR_INPUT, "HF_ENDPOINT is `%s`, which is no URL", env->endpoint);
@@ -149,6 +155,7 @@ void hub_http_close(struct hub_http *http)
 		return;
 	curl_url_cleanup(http->endpoint);
 	curl_easy_cleanup(http->curl);
+	curl_share_cleanup(http->share);
 	curl_global_cleanup();
 	free(http);
 }
@@ -371,17 +378,23 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t received, curl_of
 static CURLcode hop(struct flight *f, const char *url, bool token)
 {
 	struct hub_http *http = f->http;
-	CURL *curl = http->curl;
+	CURL *curl = curl_easy_init();
 	int timeout = f->head ? http->env->head_timeout : http->env->get_timeout;
 	struct curl_slist *headers = curl_slist_append(NULL, "Accept-Encoding: identity");
 	char range[48];
+	curl_easy_cleanup(http->curl);
+	http->curl = curl;
+	if (!curl) {
+		curl_slist_free_all(headers);
+		return CURLE_OUT_OF_MEMORY;
+	}
 	if (token) {
 		char *line = mem_printf("authorization: Bearer %s", http->env->token);
 		headers = curl_slist_append(headers, line);
 		explicit_bzero(line, strlen(line));
 		free(line);
 	}
-	curl_easy_reset(curl); /* forgets the options, keeps the connections */
+	curl_easy_setopt(curl, CURLOPT_SHARE, http->share);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "sweep/" SWEEP_VERSION " libcurl/" LIBCURL_VERSION);
