@@ -55,7 +55,8 @@ struct bleu_score bleu_score(const struct bleu_stats *stats, enum bleu_smooth sm
 double bleu_corpus(const struct bleu_stats *stats, size_t n);
 double bleu_mean_sentence(const struct bleu_stats *stats, size_t n);
 
-/* sacrebleu's signature: nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 (references 0: var). */
+/* sacrebleu's signature: nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 (references 0: var). Beside a mean of
+ * sentence scores `var` says that their numbers vary, where sacrebleu would print that of the last sentence. */
 void bleu_signature(size_t references, enum bleu_smooth smooth, bool effective_order, struct buf *out);
 
 /* mteval-v13a's tokens with one space between them (sacrebleu's tokenizer `13a`). */
