@@ -11,6 +11,7 @@
 
 struct scan {
 	const char *p, *end;
+	bool nonfinite; /* NaN and Infinity are numbers */
 };
 
 static void skip_space(struct scan *s)
@@ -71,7 +72,7 @@ static int unicode_escape(struct scan *s, struct buf *out)
 	if (hex4(s, &c) < 0)
 		return -1;
 	if (c >= 0xd800 && c < 0xdc00 && s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u') {
-		struct scan ahead = {s->p + 2, s->end};
+		struct scan ahead = {.p = s->p + 2, .end = s->end};
 		uint32_t low;
 		if (hex4(&ahead, &low) == 0 && low >= 0xdc00 && low < 0xe000) {
 			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
@@ -156,6 +157,21 @@ static int skip_nested(struct scan *s, struct buf *scratch)
 	return 0;
 }
 
+/* NaN, Infinity, -Infinity. */
+static bool nonfinite(struct scan *s, double *value)
+{
+	static const struct {
+		const char *text;
+		double value;
+	} words[] = {{"NaN", (double)NAN}, {"Infinity", (double)INFINITY}, {"-Infinity", -(double)INFINITY}};
+	for (size_t i = 0; s->nonfinite && i < 3; i++)
+		if (word(s, words[i].text) == 0) {
+			*value = words[i].value;
+			return true;
+		}
+	return false;
+}
+
 static int value(struct scan *s, struct jsonl_value *to)
 {
 	if (s->p == s->end)
@@ -179,53 +195,113 @@ static int value(struct scan *s, struct jsonl_value *to)
 		return skip_nested(s, &to->text);
 	default:
 		to->kind = JSONL_NUMBER;
-		return number(s, &to->number);
+		return nonfinite(s, &to->number) ? 0 : number(s, &to->number);
 	}
 }
 
-static int object(struct scan *s, struct jsonl_value *values, size_t n_values, struct buf *name,
-		  struct jsonl_value *other)
+/* What to do with a member: a place for its value, and a word when it is there. */
+struct reader {
+	struct jsonl_value *(*place)(struct reader *r, const struct buf *name);
+	void (*there)(struct reader *r, struct jsonl_value *value); /* or NULL */
+	bool flatten;                                               /* members of nested objects, as outer.inner */
+	struct jsonl_value *wanted;
+	size_t n_wanted;
+	struct jsonl_value other;
+	jsonl_member *member;
+	void *ctx;
+};
+
+static int object(struct scan *s, struct reader *r, struct buf *name, int depth)
 {
-	skip_space(s);
-	if (!take(s, '{'))
+	size_t outer = name->size;
+	struct buf word = BUF_INIT;
+	int result = -1;
+	if (depth == DEPTH_MAX || !take(s, '{'))
 		return -1;
 	skip_space(s);
 	if (take(s, '}'))
 		return 0;
 	do {
 		skip_space(s);
-		if (text(s, name) < 0)
-			return -1;
+		if (text(s, &word) < 0)
+			goto out;
+		if (outer)
+			buf_addc(name, '.');
+		buf_add(name, word.data, word.size);
 		skip_space(s);
 		if (!take(s, ':'))
-			return -1;
+			goto out;
 		skip_space(s);
-		struct jsonl_value *to = other;
-		for (size_t i = 0; i < n_values; i++)
-			if (strlen(values[i].name) == name->size && memcmp(values[i].name, name->data, name->size) == 0)
-				to = &values[i];
-		if (value(s, to) < 0)
-			return -1;
+		if (r->flatten && s->p < s->end && *s->p == '{') {
+			if (object(s, r, name, depth + 1) < 0)
+				goto out;
+		} else {
+			struct jsonl_value *to = r->place(r, name);
+			if (value(s, to) < 0)
+				goto out;
+			if (r->there)
+				r->there(r, to);
+		}
+		name->size = outer;
+		name->data[outer] = '\0';
 		skip_space(s);
 	} while (take(s, ','));
-	return take(s, '}') ? 0 : -1;
+	result = take(s, '}') ? 0 : -1;
+out:
+	buf_release(&word);
+	return result;
+}
+
+static int whole_line(struct scan *s, struct reader *r, size_t *column)
+{
+	const char *line = s->p;
+	struct buf name = BUF_INIT;
+	buf_reserve(&name, 1);
+	skip_space(s);
+	int result = object(s, r, &name, 0);
+	skip_space(s);
+	if (result == 0 && s->p != s->end)
+		result = -1;
+	*column = (size_t)(s->p - line) + 1;
+	buf_release(&name);
+	buf_release(&r->other.text);
+	return result;
+}
+
+static struct jsonl_value *place_wanted(struct reader *r, const struct buf *name)
+{
+	struct jsonl_value *to = &r->other;
+	for (size_t i = 0; i < r->n_wanted; i++)
+		if (strlen(r->wanted[i].name) == name->size && memcmp(r->wanted[i].name, name->data, name->size) == 0)
+			to = &r->wanted[i];
+	return to;
 }
 
 int jsonl_parse(const char *line, size_t n, struct jsonl_value *values, size_t n_values, size_t *column)
 {
-	struct scan s = {line, line + n};
-	struct buf name = BUF_INIT;
-	struct jsonl_value other = {0};
+	struct scan s = {.p = line, .end = line + n};
+	struct reader r = {.place = place_wanted, .wanted = values, .n_wanted = n_values};
 	for (size_t i = 0; i < n_values; i++)
 		values[i].kind = JSONL_ABSENT;
-	int result = object(&s, values, n_values, &name, &other);
-	skip_space(&s);
-	if (result == 0 && s.p != s.end)
-		result = -1;
-	*column = (size_t)(s.p - line) + 1;
-	buf_release(&name);
-	buf_release(&other.text);
-	return result;
+	return whole_line(&s, &r, column);
+}
+
+static struct jsonl_value *place_any(struct reader *r, const struct buf *name)
+{
+	r->other.name = name->data;
+	return &r->other;
+}
+
+static void hand_over(struct reader *r, struct jsonl_value *value)
+{
+	r->member(r->ctx, value);
+}
+
+int jsonl_each(const char *line, size_t n, jsonl_member *member, void *ctx, size_t *column)
+{
+	struct scan s = {.p = line, .end = line + n, .nonfinite = true};
+	struct reader r = {.place = place_any, .there = hand_over, .flatten = true, .member = member, .ctx = ctx};
+	return whole_line(&s, &r, column);
 }
 
 void jsonl_release(struct jsonl_value *values, size_t n_values)

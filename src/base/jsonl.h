@@ -23,8 +23,14 @@ struct jsonl_value {
 	struct buf text; /* JSONL_TEXT: unescaped; may hold NULs */
 };
 
-/* 0, or -1 with *column. Of equal names the last wins. */
+/* 0, or -1 with *column. Of equal names the last wins. Numbers are finite. */
 int jsonl_parse(const char *line, size_t n, struct jsonl_value *values, size_t n_values, size_t *column);
 void jsonl_release(struct jsonl_value *values, size_t n_values);
+
+/* Every member in turn, for lines whose names nobody knows beforehand. value->name ends with a NUL; it and value belong to
+ * the reader. Members of nested objects are named "outer.inner"; arrays are JSONL_OTHER. NaN, Infinity and -Infinity, which
+ * Python's json module writes, are numbers here. Returns as jsonl_parse; members before the error were called. */
+typedef void jsonl_member(void *ctx, const struct jsonl_value *value);
+int jsonl_each(const char *line, size_t n, jsonl_member *member, void *ctx, size_t *column);
 
 #endif

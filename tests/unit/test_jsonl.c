@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,12 +101,53 @@ static void test_any_bytes(void **state)
 	jsonl_release(v, 2);
 }
 
+struct seen {
+	char text[512];
+};
+
+static void see(void *ctx, const struct jsonl_value *v)
+{
+	struct seen *seen = ctx;
+	size_t n = strlen(seen->text);
+	if (v->kind == JSONL_NUMBER)
+		snprintf(seen->text + n, sizeof seen->text - n, "%s=%g ", v->name, v->number);
+	else
+		snprintf(seen->text + n, sizeof seen->text - n, "%s:%d ", v->name, (int)v->kind);
+}
+
+static void assert_members(const char *line, int result, const char *expected)
+{
+	struct seen seen = {""};
+	size_t column;
+	assert_int_equal(jsonl_each(line, strlen(line), see, &seen, &column), result);
+	assert_string_equal(seen.text, expected);
+}
+
+static void test_every_member(void **state)
+{
+	(void)state;
+	assert_members("{\"a\":1,\"b c\":-2.5}", 0, "a=1 b c=-2.5 ");
+	assert_members("{\"train\":{\"loss\":0.5,\"in\":{\"x\":1}},\"t\":2}", 0, "train.loss=0.5 train.in.x=1 t=2 ");
+	assert_members("{\"a\":NaN,\"b\":Infinity,\"c\":-Infinity}", 0, "a=nan b=inf c=-inf ");
+	assert_members("{\"a\":[1,{\"b\":2}],\"c\":null,\"d\":{}}", 0, "a:6 c:1 ");
+	assert_members("{\"a\":1,\"b\":}", -1, "a=1 ");
+	assert_members("{\"a\":Nan}", -1, "");
+	struct jsonl_value v = {.name = "a"};
+	size_t column;
+	assert_int_equal(jsonl_parse("{\"a\":NaN}", 9, &v, 1, &column), -1); /* our own files have none */
+	char deep[1024] = "";
+	for (int i = 0; i < 100; i++)
+		strcat(deep, "{\"a\":");
+	assert_members(deep, -1, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_every_member),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
