@@ -39,6 +39,9 @@ static int run(const char *path, struct err *err)
 	case JOB_DECODE:
 		result = decode_run(&job, err);
 		break;
+	case JOB_COMMAND: /* sweep-exec's, and no job file of ours says so (job.c) */
+		result = err_set(err, ERR_INTERNAL, "commands are run by sweep-exec");
+		break;
 	}
 	job_release(&job);
 	return result;

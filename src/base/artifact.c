@@ -13,11 +13,11 @@
 #include "hash.h"
 #include "mem.h"
 
-#define CARD_MAX   ((size_t)1 << 22)
+#define CARD_MAX   ((size_t)1 << 26)
 #define CONFIG_MAX ((size_t)1 << 22)
 #define LINES_MAX  ((size_t)1 << 29)
 #define HEADER_MAX ((uint64_t)1 << 26) /* of a safetensors file */
-#define FILES_MAX  1000
+#define FILES_MAX  (FS_FILES_MAX + 100)
 
 /* The files of each kind: what an older card does not say. */
 static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors", "losses.jsonl"};
@@ -25,19 +25,28 @@ static const char *const hypotheses_files[] = {"hypotheses.jsonl"};
 
 const char *artifact_kind_name(enum job_kind kind)
 {
-	return kind == JOB_TRAIN ? "adapter" : "hypotheses";
+	return kind == JOB_TRAIN ? "adapter" : kind == JOB_COMMAND ? "files" : "hypotheses";
 }
 
+/* A path that stays below the folder. */
 static bool plain_name(const char *name)
 {
-	return name && name[0] && name[0] != '.' && !strchr(name, '/') && strcmp(name, ARTIFACT_CARD) != 0;
+	if (!name || !name[0] || strcmp(name, ARTIFACT_CARD) == 0)
+		return false;
+	for (const char *part = name;; part += strcspn(part, "/") + 1) {
+		size_t n = strcspn(part, "/");
+		if (n == 0 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
+			return false;
+		if (!part[n])
+			return true;
+	}
 }
 
 static int read_files(struct artifact *a, const cJSON *files, struct err *err)
 {
 	const cJSON *item;
 	int n = cJSON_GetArraySize(files);
-	if (!cJSON_IsObject(files) || n < 1 || n > FILES_MAX)
+	if (!cJSON_IsObject(files) || n > FILES_MAX)
 		return err_set(err, ERR_INPUT, "`files`: expected sizes and digests by name");
 	a->listed = true;
 	a->files = mem_zero((size_t)n, sizeof *a->files);
@@ -88,8 +97,10 @@ static int read_card(struct artifact *a, const char *path, const char *key, stru
 		a->kind = JOB_TRAIN;
 	else if (strcmp(kind, "hypotheses") == 0)
 		a->kind = JOB_DECODE;
+	else if (strcmp(kind, "files") == 0)
+		a->kind = JOB_COMMAND;
 	else
-		return err_at(err, path, 0, 0, "`kind`: expected adapter or hypotheses, found `%.40s`", kind);
+		return err_at(err, path, 0, 0, "`kind`: expected adapter, hypotheses or files, found `%.40s`", kind);
 	if (key && strcmp(a->key, key) != 0)
 		return err_at(err, path, 0, 0, "`key`: expected %s, found `%.80s`", key, a->key);
 	const cJSON *files = cJSON_GetObjectItemCaseSensitive(a->card, "files");
@@ -122,17 +133,17 @@ static int verify_file(const struct fs_file *file, const char *path, enum artifa
 {
 	struct stat st;
 	char hex[HASH_HEX];
-	if (stat(path, &st) < 0)
+	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? err_set(err, ERR_INPUT, "%s is missing", path)
 				       : err_errno(err, "cannot look at %s", path);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
 		return err_set(err, ERR_INPUT, "%s is not a plain file", path);
 	if (st.st_size != file->size)
 		return err_set(err, ERR_INPUT, "%s has %lld bytes, it was made with %lld", path, (long long)st.st_size,
 			       (long long)file->size);
 	if (depth == ARTIFACT_SIZES)
 		return 0;
-	if (hash_file(path, hex, err) < 0)
+	if (fs_digest(path, hex, err) < 0)
 		return -1;
 	if (strcmp(hex, file->sha256) != 0)
 		return err_set(err, ERR_INPUT, "%s does not have the bytes that it was made with", path);
@@ -201,6 +212,8 @@ static int verify_lines(const cJSON *card, const char *path, struct err *err)
 /* A folder whose card is older than digests. */
 static int verify_unlisted(const struct artifact *a, const char *dir, struct err *err)
 {
+	if (a->kind == JOB_COMMAND)
+		return err_set(err, ERR_INPUT, "%s/" ARTIFACT_CARD " does not name the files", dir);
 	if (a->kind == JOB_DECODE) {
 		char *path = fs_join(dir, "hypotheses.jsonl");
 		int result = verify_lines(a->card, path, err);

@@ -171,7 +171,86 @@ int fs_dir_write(struct fs_dir *d, const char *name, const void *bytes, size_t n
 	return 0;
 }
 
-static void release_dir(struct fs_dir *d)
+int fs_digest(const char *path, char hex[HASH_HEX], struct err *err)
+{
+	char to[4096];
+	ssize_t n = readlink(path, to, sizeof to);
+	if (n < 0)
+		return errno == EINVAL ? hash_file(path, hex, err) : err_errno(err, "cannot read %s", path);
+	hash_bytes(to, (size_t)n, hex);
+	return 0;
+}
+
+static int note_file(struct fs_dir *d, const char *name, const char *path, const struct stat *st, struct err *err)
+{
+	if (d->n_files == FS_FILES_MAX)
+		return err_set(err, ERR_INPUT, "%s holds more than %d files; pack them into an archive", d->scratch,
+			       FS_FILES_MAX);
+	MEM_PUSH_ROOM(d->files, d->n_files, d->files_room);
+	struct fs_file *file = &d->files[d->n_files++];
+	*file = (struct fs_file){.name = mem_strdup(name), .size = st->st_size};
+	if (S_ISLNK(st->st_mode))
+		return fs_digest(path, file->sha256, err);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int bad = fd < 0 || fsync(fd) < 0;
+	if (bad)
+		err_errno_writing(err, "cannot sync %s", path);
+	if (fd >= 0)
+		close(fd);
+	return bad ? -1 : fs_digest(path, file->sha256, err);
+}
+
+static int name_order(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* What is in the scratch folder below `inside` ("" or "sub/"), in the order of names. */
+static int note_tree(struct fs_dir *d, const char *inside, struct err *err)
+{
+	char *folder = mem_printf("%s/%s", d->scratch, inside);
+	struct dirent **entries;
+	int n = scandir(folder, &entries, NULL, name_order);
+	int result = n < 0 ? err_errno(err, "cannot read the folder %s", folder) : 0;
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+		char *path = mem_printf("%s%s", folder, name), *below = mem_printf("%s%s", inside, name);
+		struct stat st;
+		if (result < 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			;
+		else if (lstat(path, &st) < 0)
+			result = err_errno(err, "cannot look at %s", path);
+		else if (S_ISDIR(st.st_mode)) {
+			char *deeper = mem_printf("%s/", below);
+			result = note_tree(d, deeper, err);
+			free(deeper);
+		} else if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode))
+			result = note_file(d, below, path, &st, err);
+		else
+			result = err_set(err, ERR_INPUT, "%s is neither a file nor a folder: it cannot be kept", path);
+		free(path);
+		free(below);
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	int fd = result == 0 && inside[0] ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd >= 0) { /* the outermost is synced when it is put in place */
+		if (fsync(fd) < 0)
+			result = err_errno_writing(err, "cannot sync %s", folder);
+		close(fd);
+	}
+	free(folder);
+	return result;
+}
+
+int fs_dir_adopt(struct fs_dir *d, const char *place, const char *folder, struct err *err)
+{
+	*d = (struct fs_dir){.place = mem_strdup(place), .scratch = mem_strdup(folder)};
+	return note_tree(d, "", err);
+}
+
+void fs_dir_release(struct fs_dir *d)
 {
 	for (size_t i = 0; i < d->n_files; i++)
 		free(d->files[i].name);
@@ -214,7 +293,7 @@ int fs_dir_commit(struct fs_dir *d, bool (*keep)(const char *place, void *ctx), 
 		fs_remove_tree(d->scratch);
 	if (sync_parent(d->place, err) < 0)
 		return -1;
-	release_dir(d);
+	fs_dir_release(d);
 	return 0;
 }
 
@@ -222,7 +301,7 @@ void fs_dir_abandon(struct fs_dir *d)
 {
 	if (d->scratch)
 		fs_remove_tree(d->scratch);
-	release_dir(d);
+	fs_dir_release(d);
 }
 
 /* Is it one of our names for what is not finished: something, ".tmp.", digits? */

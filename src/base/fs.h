@@ -22,6 +22,8 @@ struct fs_file {
 	char sha256[HASH_HEX];
 };
 
+#define FS_FILES_MAX 20000 /* of a folder that is adopted */
+
 struct fs_dir {
 	char *place;   /* where the folder goes */
 	char *scratch; /* where it is written */
@@ -32,11 +34,19 @@ struct fs_dir {
 int fs_dir_begin(struct fs_dir *d, const char *place, struct err *err);
 /* Writes and fsyncs one file of the folder. */
 int fs_dir_write(struct fs_dir *d, const char *name, const void *bytes, size_t n, struct err *err);
+/* The same for a folder that somebody else has written: `folder` becomes the scratch. Every file in it is fsynced and
+ * noted with its path below the folder; a symbolic link is noted with the digest of where it points. -1, with ERR_INPUT
+ * when it holds more than FS_FILES_MAX files or what is neither file, folder nor link. */
+int fs_dir_adopt(struct fs_dir *d, const char *place, const char *folder, struct err *err);
 /* fsyncs the folder, renames it into place, fsyncs the parent, frees d. What is in its place already stays, and the new
  * folder goes, when keep says so; else (or without keep) it is set aside. */
 int fs_dir_commit(struct fs_dir *d, bool (*keep)(const char *place, void *ctx), void *ctx, struct err *err);
+/* Frees d; the folder stays, or goes. */
+void fs_dir_release(struct fs_dir *d);
 void fs_dir_abandon(struct fs_dir *d);
 
+/* SHA-256 of a file's bytes, of a symbolic link the digest of where it points. */
+int fs_digest(const char *path, char hex[HASH_HEX], struct err *err);
 /* One file: written to path.tmp.<pid>, fsynced, renamed, parent fsynced. */
 int fs_write_file(const char *path, const void *bytes, size_t n, struct err *err);
 /* mkdir -p. */

@@ -7,7 +7,7 @@
 #include "json.h"
 #include "mem.h"
 
-static const char *const job_kind_names[] = {"check", "train", "decode"};
+static const char *const job_kind_names[] = {"check", "train", "decode", "command"};
 
 const char *job_kind_name(enum job_kind kind)
 {

@@ -32,7 +32,7 @@
 /* How an attempt at a job ended: RETRY and STOPPED leave the job pending. */
 enum attempt_outcome { ATTEMPT_DONE, ATTEMPT_FAILED, ATTEMPT_RETRY, ATTEMPT_STOPPED };
 
-enum job_kind { JOB_CHECK, JOB_TRAIN, JOB_DECODE };
+enum job_kind { JOB_CHECK, JOB_TRAIN, JOB_DECODE, JOB_COMMAND /* command.h */ };
 
 /* A set of tables to decode. */
 struct job_split {
