@@ -9,8 +9,8 @@
 #include "json.h"
 #include "utf8.h"
 
-static const char *const event_names[EVENT_COUNT] = {"unknown",  "start", "progress", "loss",
-						     "artifact", "error", "done",     "note"};
+static const char *const event_names[EVENT_COUNT] = {"unknown", "start", "progress", "loss", "artifact",
+						     "error",   "done",  "value",    "note"};
 
 /* What a worker says goes to terminals and into the database: cleaned here, once, for both. */
 static void get_text(const cJSON *o, const char *name, char *to, size_t room)
@@ -55,6 +55,7 @@ int event_parse(const char *line, size_t n, struct event *e)
 	e->step = get_int(o, "step");
 	e->threads = get_int(o, "threads");
 	e->peak_rss_kb = get_int(o, "peak_rss_kb");
+	e->value = get_number(o, "value");
 	e->loss = get_number(o, "loss");
 	e->learning_rate = get_number(o, "learning_rate");
 	e->tokens_per_second = get_number(o, "tokens_per_second");
@@ -100,6 +101,7 @@ void event_format(const struct event *e, struct buf *out)
 	put_int(out, "step", e->step);
 	put_int(out, "threads", e->threads);
 	put_int(out, "peak_rss_kb", e->peak_rss_kb);
+	put_number(out, "value", e->value);
 	put_number(out, "loss", e->loss);
 	put_number(out, "learning_rate", e->learning_rate);
 	put_number(out, "tokens_per_second", e->tokens_per_second);

@@ -24,6 +24,7 @@ enum event_kind {
 	EVENT_ARTIFACT, /* key: that artifact's folder is in place */
 	EVENT_ERROR,    /* text: one sentence; error_kind: of err.h (ERR_INPUT is never retried, ERR_ROOM stops all) */
 	EVENT_DONE,     /* the job is complete: seconds, tokens_per_second, peak_rss_kb */
+	EVENT_VALUE,    /* a program reported: text = its name, step, value (NaN and infinities too) */
 	EVENT_NOTE,     /* text: one sentence that the user should read, though nothing failed */
 	EVENT_COUNT
 };
@@ -33,7 +34,7 @@ struct event {
 	char phase[16];
 	char key[HASH_HEX];
 	int64_t done, total, step, threads, peak_rss_kb;
-	double loss, learning_rate, tokens_per_second, seconds;
+	double value, loss, learning_rate, tokens_per_second, seconds;
 	enum err_kind error_kind;
 	char text[1200];
 };

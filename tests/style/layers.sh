@@ -13,6 +13,7 @@ src/base          |
 src/term          | base
 src/plan          | base
 src/store         | base plan
+src/exec          | base
 src/run           | base plan store term
 src/report        | base plan store term
 src/hub           | base term
@@ -30,7 +31,7 @@ curl/              | src/hub/hub.c src/hub/hub_http.c src/hub/hub_http.h
 yaml\.h            | src/plan/yaml.c
 zlib\.h            | src/base/lines.c
 utf8proc\.h         | src/term/text.c
-pcre2\.h           | runner/tokenizer.c runner/tokenizer_load.c runner/tokenizer_internal.h
+pcre2\.h           | runner/tokenizer.c runner/tokenizer_load.c runner/tokenizer_internal.h src/exec/values.c
 openssl/           | src/base/hash.c src/hub/hub_cache.c
 cjson/             | src/base/json.h
 '
@@ -40,8 +41,8 @@ system='assert|ctype|dirent|errno|fcntl|fenv|float|inttypes|limits|linux/fs|loca
 
 # Functions and the files that may call them: what makes processes, what ends one, what is never right.
 calls='
-fork|vfork|posix_spawn|clone|clone3|system|popen          | src/run/exec_local.c
-exit|_exit|abort                                          | src/main.c runner/main.c src/base/mem.c src/run/exec_local.c
+fork|vfork|posix_spawn|clone|clone3|system|popen          | src/run/exec_local.c src/exec/child.c
+exit|_exit|abort                                          | src/main.c runner/main.c src/base/mem.c src/run/exec_local.c src/exec/child.c src/exec/main.c
 gets|strcpy|strcat|sprintf|vsprintf|strtok|atoi|atof      |
 '
 
