@@ -46,7 +46,7 @@ static int read_files(struct artifact *a, const cJSON *files, struct err *err)
 {
 	const cJSON *item;
 	int n = cJSON_GetArraySize(files);
-	if (!cJSON_IsObject(files) || n > FILES_MAX)
+	if (!cJSON_IsObject(files) || n > FILES_MAX || (n < 1 && a->kind != JOB_COMMAND))
 		return err_set(err, ERR_INPUT, "`files`: expected sizes and digests by name");
 	a->listed = true;
 	a->files = mem_zero((size_t)n, sizeof *a->files);
