@@ -417,6 +417,8 @@ static void add_summary(void *ctx, const struct values_summary *v)
 	add_number(&s->members, "min", v->min);
 	add_number(&s->members, "max", v->max);
 	add_number(&s->members, "mean", v->mean);
+	add_number(&s->members, "value", values_result(v));
+	buf_printf(&s->members, ",\"summary\":\"%s\"", values_how_name(v->how));
 	buf_addc(&s->members, '}');
 }
 

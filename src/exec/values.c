@@ -190,12 +190,59 @@ static void add_value(struct values *v, const char *name, int64_t step, double v
 	write_line(v, name, step, value);
 }
 
+/* ---- which of its values a name stands for ---- */
+
+static const char *const how_names[] = {"last", "min", "max", "mean"};
+#define N_HOW (sizeof how_names / sizeof *how_names)
+
+const char *values_how_name(enum values_how how)
+{
+	return how_names[how];
+}
+
+double values_result(const struct values_summary *s)
+{
+	const double by[N_HOW] = {s->last, s->min, s->max, s->mean};
+	return by[s->how];
+}
+
+/* N_HOW: no such word. */
+static size_t find_how(const char *word)
+{
+	size_t i = 0;
+	while (i < N_HOW && strcmp(how_names[i], word) != 0)
+		i++;
+	return i;
+}
+
+static void set_how(struct values *v, const char *name, const char *word)
+{
+	size_t how = find_how(word);
+	struct entry *e = table_find(&v->table, name);
+	if (how == N_HOW) {
+		complain(v, "_summary: expected last, min, max or mean, found `%.40s`", word);
+		return;
+	}
+	if (!e && (v->table.n == VALUES_NAMES_MAX || strlen(name) > NAME_MAX_BYTES))
+		return;
+	if (!e)
+		e = table_add(&v->table, name);
+	e->summary.how = (enum values_how)how;
+	buf_adds(&v->out, "{\"name\":");
+	json_format_string(name, strlen(name), &v->out);
+	buf_printf(&v->out, ",\"summary\":\"%s\"}\n", how_names[how]);
+}
+
 /* ---- JSON lines ---- */
 
 static void on_member(void *ctx, const struct jsonl_value *m)
 {
 	struct values *v = ctx;
 	double number;
+	if (m->kind == JSONL_TEXT && strncmp(m->name, "_summary.", 9) == 0) {
+		set_how(v, m->name + 9, m->text.data ? m->text.data : "");
+		return;
+	}
 	if (m->kind == JSONL_NUMBER)
 		number = m->number;
 	else if (m->kind == JSONL_TRUE || m->kind == JSONL_FALSE)
@@ -474,30 +521,45 @@ int values_close(struct values *v, struct err *err)
 
 /* ---- the file, read again ---- */
 
-enum { V_NAME, V_STEP, V_VALUE, V_COUNT };
+enum { V_NAME, V_STEP, V_VALUE, V_SUMMARY, V_COUNT };
+
+/* A line of the file: a value, or (how is not N_HOW) what a name stands for. */
+struct value_line {
+	const char *name;
+	int64_t step;
+	double value;
+	size_t how;
+	const char *text; /* the whole line, n bytes */
+	size_t n;
+};
 
 /* Calls line() for each value of the file. A line cut short by a kill is left out. */
-static int each_line(const char *path,
-		     void (*line)(void *ctx, const char *name, int64_t step, double value, const char *text, size_t n),
-		     void *ctx, struct err *err)
+static int each_line(const char *path, void (*line)(void *ctx, const struct value_line *line), void *ctx,
+		     struct err *err)
 {
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return err_errno(err, "cannot read %s", path);
-	struct jsonl_value v[V_COUNT] = {{.name = "name"}, {.name = "step"}, {.name = "value"}};
+	struct jsonl_value v[V_COUNT] = {{.name = "name"}, {.name = "step"}, {.name = "value"}, {.name = "summary"}};
 	char *text = NULL;
 	size_t room = 0, column;
 	ssize_t n;
 	while ((n = getline(&text, &room, f)) > 0) {
-		if (text[n - 1] != '\n' || jsonl_parse(text, (size_t)n, v, V_COUNT, &column) < 0 ||
-		    v[V_NAME].kind != JSONL_TEXT || v[V_STEP].kind != JSONL_NUMBER)
+		struct value_line l = {.how = N_HOW, .text = text, .n = (size_t)n};
+		if (text[n - 1] != '\n' || jsonl_parse(text, l.n, v, V_COUNT, &column) < 0 ||
+		    v[V_NAME].kind != JSONL_TEXT)
 			continue;
-		double value = v[V_VALUE].number;
-		if (v[V_VALUE].kind == JSONL_TEXT) /* nan, inf, -inf */
-			value = strtod(v[V_VALUE].text.data, NULL);
-		else if (v[V_VALUE].kind != JSONL_NUMBER)
+		l.name = v[V_NAME].text.data;
+		if (v[V_SUMMARY].kind == JSONL_TEXT)
+			l.how = find_how(v[V_SUMMARY].text.data);
+		else if (v[V_STEP].kind == JSONL_NUMBER && v[V_VALUE].kind == JSONL_TEXT)
+			l.value = strtod(v[V_VALUE].text.data, NULL); /* nan, inf, -inf */
+		else if (v[V_STEP].kind == JSONL_NUMBER && v[V_VALUE].kind == JSONL_NUMBER)
+			l.value = v[V_VALUE].number;
+		else
 			continue;
-		line(ctx, v[V_NAME].text.data, (int64_t)v[V_STEP].number, value, text, (size_t)n);
+		l.step = (int64_t)v[V_STEP].number;
+		line(ctx, &l);
 	}
 	int bad = ferror(f) ? err_errno(err, "cannot read %s", path) : 0;
 	free(text);
@@ -506,13 +568,16 @@ static int each_line(const char *path,
 	return bad;
 }
 
-static void summarise(void *ctx, const char *name, int64_t step, double value, const char *text, size_t n)
+static void summarise(void *ctx, const struct value_line *l)
 {
 	struct table *t = ctx;
-	(void)text;
-	(void)n;
-	struct entry *e = table_find(t, name);
-	count_value(e ? e : table_add(t, name), step, value);
+	struct entry *e = table_find(t, l->name);
+	if (!e)
+		e = table_add(t, l->name);
+	if (l->how != N_HOW)
+		e->summary.how = (enum values_how)l->how;
+	else
+		count_value(e, l->step, l->value);
 }
 
 int values_read(const char *path, void (*one)(void *ctx, const struct values_summary *summary), void *ctx,
@@ -522,7 +587,8 @@ int values_read(const char *path, void (*one)(void *ctx, const struct values_sum
 	table_init(&t);
 	int result = each_line(path, summarise, &t, err);
 	for (size_t i = 0; i < t.n && result == 0; i++)
-		one(ctx, &t.entries[i].summary);
+		if (t.entries[i].summary.n) /* a name may only have been spoken of */
+			one(ctx, &t.entries[i].summary);
 	table_release(&t);
 	return result;
 }
@@ -532,22 +598,18 @@ struct join {
 	FILE *out;
 };
 
-static void keep_earlier(void *ctx, const char *name, int64_t step, double value, const char *text, size_t n)
+static void keep_earlier(void *ctx, const struct value_line *l)
 {
 	struct join *j = ctx;
-	(void)value;
-	const struct entry *e = table_find(&j->after, name);
-	if (!e || step < e->summary.first_step)
-		fwrite(text, 1, n, j->out);
+	const struct entry *e = table_find(&j->after, l->name);
+	if (!e || e->summary.n == 0 || l->how != N_HOW || l->step < e->summary.first_step)
+		fwrite(l->text, 1, l->n, j->out);
 }
 
-static void keep(void *ctx, const char *name, int64_t step, double value, const char *text, size_t n)
+static void keep(void *ctx, const struct value_line *l)
 {
 	struct join *j = ctx;
-	(void)name;
-	(void)step;
-	(void)value;
-	fwrite(text, 1, n, j->out);
+	fwrite(l->text, 1, l->n, j->out);
 }
 
 int values_join(const char *before, const char *after, struct err *err)

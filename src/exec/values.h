@@ -10,10 +10,11 @@
  * A JSON line is an object whose numbers are values: {"val_loss": 0.31, "acc": 0.9, "step": 100}. `step` (or W&B's
  * `_step`) is the step of the whole line; a line without one counts on from the last. Nested objects are "outer.inner";
  * true and false are 1 and 0; NaN and infinities are kept. A text or an array is no value: the first one of each name
- * becomes a complaint, which is told and stops nothing. Members whose names begin with an underscore are W&B's own.
+ * becomes a complaint, which is told and stops nothing. Members whose names begin with an underscore are W&B's own, but
+ * for {"_summary": {"val_loss": "min"}}: which of its values a name stands for, last (unless said), min, max or mean.
  *
  * Everything goes to a JSON Lines file, {"name","step","value"} a line (a value that is not finite is the text "nan",
- * "inf" or "-inf"), buffered; the summary of each name is kept in memory, so memory does not grow with steps. */
+ * "inf" or "-inf") or {"name","summary"}, buffered; the summary of each name is kept in memory, so memory does not grow with steps. */
 #ifndef SWEEP_EXEC_VALUES_H
 #define SWEEP_EXEC_VALUES_H
 
@@ -26,12 +27,18 @@
 #define VALUES_NAMES_MAX 10000               /* different names; more are complained about */
 #define VALUES_LINES_MAX ((int64_t)20000000) /* lines of the file; later values count in the summary alone */
 
+enum values_how { VALUES_LAST, VALUES_MIN, VALUES_MAX, VALUES_MEAN };
+const char *values_how_name(enum values_how how); /* "last", ... */
+
 /* What a name came to. min, max and mean leave NaN out (NaN when nothing else came). */
 struct values_summary {
 	const char *name;
 	int64_t n, first_step, last_step;
 	double last, min, max, mean;
+	enum values_how how;
 };
+/* The one that the program means: last, or min, max, mean. */
+double values_result(const struct values_summary *summary);
 
 /* A value that a pattern of the sweep file finds: the regular expression's first group, in each line it matches. A
  * pattern named `step` sets the step of the values on its line and the lines after it. */

@@ -223,6 +223,26 @@ static void test_summaries(void **state)
 	assert_true(isnan(seen[1].last) && isnan(seen[1].min) && isnan(seen[1].mean));
 }
 
+static void test_which_value(void **state)
+{
+	(void)state;
+	struct err err = {0};
+	struct values *v = begin(NULL, 0, false);
+	metric(v, "{\"_summary\":{\"l\":\"min\",\"only.spoken.of\":\"max\"}}\n{\"l\":3}\n{\"l\":1}\n{\"l\":2}\n");
+	end(v,
+	    "{\"name\":\"l\",\"summary\":\"min\"}\n{\"name\":\"only.spoken.of\",\"summary\":\"max\"}\n"
+	    "{\"name\":\"l\",\"step\":0,\"value\":3}\n{\"name\":\"l\",\"step\":1,\"value\":1}\n"
+	    "{\"name\":\"l\",\"step\":2,\"value\":2}\n",
+	    NULL);
+	n_seen = 0;
+	assert_int_equal(values_read(path, see, NULL, &err), 0);
+	assert_int_equal(n_seen, 1);
+	assert_true(seen[0].how == VALUES_MIN && seen[0].last == 2 && values_result(&seen[0]) == 1);
+	v = begin(NULL, 0, false);
+	metric(v, "{\"_summary\":{\"l\":\"median\"}}\n");
+	end(v, "", "expected last, min, max or mean, found `median`");
+}
+
 static void put(const char *name, const char *text)
 {
 	FILE *f = fopen(name, "w");
@@ -270,7 +290,8 @@ int main(void)
 		cmocka_unit_test(test_json_output),  cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_bad_patterns), cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_any_cut),      cmocka_unit_test(test_many_names),
-		cmocka_unit_test(test_summaries),    cmocka_unit_test(test_join),
+		cmocka_unit_test(test_summaries),    cmocka_unit_test(test_which_value),
+		cmocka_unit_test(test_join),
 	};
 	return cmocka_run_group_tests(tests, make_path, remove_path);
 }
