@@ -5,7 +5,7 @@ command -v cmake >/dev/null || skip "cmake is not here"
 
 CLONE="$WORK/pro ject ü/sweep"
 mkdir -p "$CLONE" && cd "$CLONE" || exit 1
-cp -r "$SOURCE_DIR"/{CMakeLists.txt,CMakePresets.json,src,runner,tests,tools,bench,sweeps,docs,quickstart.sh,test.sh} . || exit 1
+cp -r "$SOURCE_DIR"/{CMakeLists.txt,CMakePresets.json,README.md,LICENSE,reports,src,runner,tests,tools,bench,sweeps,docs,quickstart.sh,test.sh} . || exit 1
 
 RUN_LIMIT=250
 run cmake --preset release

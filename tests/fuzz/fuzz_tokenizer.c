@@ -7,15 +7,15 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "fuzz.h"
 #include "tokenizer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 static struct tokenizer *open_small(void)
 {
 	struct err err = {0};
-	const char *dir = getenv("FUZZ_TOKENIZER");
-	struct tokenizer *tok = tokenizer_open(dir ? dir : "tests/golden/text/tokenizer", &err);
+	char dir[1024];
+	snprintf(dir, sizeof dir, "%s/tests/golden/text/tokenizer", fuzz_source());
+	struct tokenizer *tok = tokenizer_open(dir, &err);
 	if (!tok)
 		BUG("%s", err.text);
 	return tok;
