@@ -280,6 +280,8 @@ static int write_output(const struct decode *d, size_t o, struct err *err)
 {
 	const struct job_output *output = &d->job->outputs[o];
 	const struct decode_split *split = &d->splits[output->split];
+	if (input_check_all(d->job->inputs, d->job->n_inputs, err) < 0)
+		return -1;
 	struct hypotheses_row *rows = mem_array(split->eval.n, sizeof *rows);
 	for (size_t i = 0; i < split->eval.n; i++) {
 		size_t task = d->task_of[split->prompt[i] * d->n_groups + d->outputs[o].group], r = 0;
@@ -364,7 +366,7 @@ static int run(struct decode *d, struct err *err)
 		}
 	if (d->n_groups == 0)
 		return 0;
-	if (load(d, err) < 0 || check_lengths(d, err) < 0 ||
+	if (load(d, err) < 0 || input_check_all(job->inputs, job->n_inputs, err) < 0 || check_lengths(d, err) < 0 ||
 	    !(d->packed = packed_make(&d->model, packed_inherited(), err)))
 		return -1;
 	number_prompts(d);

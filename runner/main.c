@@ -29,9 +29,13 @@ static int run(const char *path, struct err *err)
 	snprintf(start.text, sizeof start.text, "%s", gemm_arch());
 	event_send(&start);
 	int result = -1;
+	if (input_check_all(job.inputs, job.n_inputs, err) < 0)
+		goto out;
 	switch (job.kind) {
 	case JOB_CHECK:
 		result = check_run(&job, err);
+		if (input_check_all(job.inputs, job.n_inputs, err) < 0)
+			result = -1; /* what was read may be neither the old file nor the new one */
 		break;
 	case JOB_TRAIN:
 		result = train_run(&job, err);
@@ -43,6 +47,7 @@ static int run(const char *path, struct err *err)
 		result = err_set(err, ERR_INTERNAL, "commands are run by sweep-exec");
 		break;
 	}
+out:
 	job_release(&job);
 	return result;
 }

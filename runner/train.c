@@ -246,6 +246,7 @@ static int write_artifact(struct training *t, struct err *err)
 	if (adapter_write(&dir, t->prefix.table, t->prefix.n_virtual, &t->model, t->job->model_name, t->prefix.hidden,
 			  t->prefix.projection, err) < 0 ||
 	    fs_dir_write(&dir, "losses.jsonl", t->losses.data, t->losses.size, err) < 0 ||
+	    input_check_all(t->job->inputs, t->job->n_inputs, err) < 0 ||
 	    artifact_commit(&dir, output->key, JOB_TRAIN, about.data, err) < 0)
 		fs_dir_abandon(&dir);
 	else
@@ -268,7 +269,8 @@ int train_run(const struct job *job, struct err *err)
 	}
 	struct training t = {.job = job, .params = &job->outputs[0].params};
 	int result = -1;
-	if (load(&t, err) == 0 && prepare(&t, err) == 0 && run_steps(&t, err) == 0 && write_artifact(&t, err) == 0)
+	if (load(&t, err) == 0 && input_check_all(job->inputs, job->n_inputs, err) == 0 && prepare(&t, err) == 0 &&
+	    run_steps(&t, err) == 0 && write_artifact(&t, err) == 0)
 		result = 0;
 	gpt2_release(&t.gpt2);
 	optim_release(&t.optim);

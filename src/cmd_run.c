@@ -365,6 +365,22 @@ static void say_halted(struct run *r, const struct err *err)
 
 /* ---- the work ---- */
 
+static int start_executor(struct run *r, struct err *err)
+{
+	char *runner = paths_runner(err);
+	if (!runner)
+		return -1;
+	struct exec_local_options options = {
+		.runner = runner,
+		.dir = store_artifacts_dir(r->store),
+		.workers = (int)r->jobs,
+		.cores = (int)r->cores,
+	};
+	r->executor = exec_local_new(&options, err);
+	free(runner);
+	return r->executor ? 0 : -1;
+}
+
 static int work(struct run *r, struct err *err)
 {
 	struct progress_options options = {
@@ -410,28 +426,15 @@ static int work(struct run *r, struct err *err)
 	r->apart = true;
 	tally_release(&r->tally);
 	plan_release(&r->plan);
-	if (build_plan(r, err) < 0)
+	/* The files are digested anew, so the workers' shared weights (exec_local.h) begin anew, too. */
+	r->executor->ops->free(r->executor);
+	r->executor = NULL;
+	if (build_plan(r, err) < 0 || (r->plan.n_jobs && start_executor(r, err) < 0))
 		return -1;
 	tally_init(&r->tally, &r->spec, &r->plan);
 	if (store_begin_sweep(r->store, &r->spec, &r->plan, &r->sweep_id, err) < 0)
 		return -1;
 	return work(r, err);
-}
-
-static int start_executor(struct run *r, struct err *err)
-{
-	char *runner = paths_runner(err);
-	if (!runner)
-		return -1;
-	struct exec_local_options options = {
-		.runner = runner,
-		.dir = store_artifacts_dir(r->store),
-		.workers = (int)r->jobs,
-		.cores = (int)r->cores,
-	};
-	r->executor = exec_local_new(&options, err);
-	free(runner);
-	return r->executor ? 0 : -1;
 }
 
 /* 90, 90s, 1.5m, 2h, 1d */

@@ -224,6 +224,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fake-runner: %s\n", argc == 2 ? err.text : "usage: fake-runner JOBFILE");
 		return 2;
 	}
+	if (input_check_all(job.inputs, job.n_inputs, &err) < 0)
+		return complain(err.kind, err.text);
 	const char *dot = strstr(argv[1], ".json");
 	while (dot && dot > argv[1] && dot[-1] >= '0' && dot[-1] <= '9')
 		dot--;
@@ -252,7 +254,8 @@ int main(int argc, char **argv)
 							   .total = 10,
 							   .tokens_per_second = 1200});
 		}
-		if (make(&job, i, strcmp(action, "spoil") == 0, &err) < 0)
+		if (input_check_all(job.inputs, job.n_inputs, &err) < 0 ||
+		    make(&job, i, strcmp(action, "spoil") == 0, &err) < 0)
 			return complain(err.kind, err.text);
 		if (strcmp(action, "half") == 0)
 			raise(SIGSEGV);

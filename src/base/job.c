@@ -32,6 +32,14 @@ void job_format(const struct job *job, struct buf *out)
 	add_text(root, "prompt", job->prompt);
 	add_text(root, "target", job->target);
 	add_text(root, "adapter", job->adapter);
+	cJSON *inputs = job->n_inputs ? cJSON_AddArrayToObject(root, "inputs") : NULL;
+	for (size_t i = 0; i < job->n_inputs; i++) {
+		cJSON *input = cJSON_CreateObject();
+		add_text(input, "path", job->inputs[i].path);
+		add_text(input, "sha256", job->inputs[i].sha256);
+		add_text(input, "seen", job->inputs[i].seen);
+		cJSON_AddItemToArray(inputs, input);
+	}
 	cJSON *splits = cJSON_AddArrayToObject(root, "splits");
 	for (size_t i = 0; i < job->n_splits; i++) {
 		cJSON *split = cJSON_CreateObject();
@@ -73,6 +81,26 @@ static int read_key(const cJSON *object, char key[HASH_HEX], struct err *err)
 	if (strlen(text) >= HASH_HEX)
 		return err_set(err, ERR_INPUT, "`key` is too long");
 	memcpy(key, text, strlen(text) + 1);
+	return 0;
+}
+
+/* A job file that somebody wrote by hand may name none: then nothing is checked. */
+static int read_inputs(struct job *job, const cJSON *inputs, struct err *err)
+{
+	job->inputs = mem_zero((size_t)cJSON_GetArraySize(inputs), sizeof *job->inputs);
+	const cJSON *item;
+	cJSON_ArrayForEach(item, inputs)
+	{
+		struct input *input = &job->inputs[job->n_inputs++];
+		const char *sha256, *seen;
+		input->path = optional_text(item, "path");
+		if (!input->path)
+			return err_set(err, ERR_INPUT, "an input needs `path`");
+		if (json_string(item, "sha256", &sha256, err) < 0 || json_string(item, "seen", &seen, err) < 0)
+			return -1;
+		snprintf(input->sha256, sizeof input->sha256, "%s", sha256);
+		snprintf(input->seen, sizeof input->seen, "%s", seen);
+	}
 	return 0;
 }
 
@@ -146,7 +174,9 @@ int job_read(struct job *job, const char *path, struct err *err)
 		err_set(err, ERR_INPUT, "`model`, `prompt` and `target` are needed");
 		goto out;
 	}
-	result = read_splits(job, cJSON_GetObjectItemCaseSensitive(root, "splits"), err);
+	result = read_inputs(job, cJSON_GetObjectItemCaseSensitive(root, "inputs"), err);
+	if (result == 0)
+		result = read_splits(job, cJSON_GetObjectItemCaseSensitive(root, "splits"), err);
 	if (result == 0)
 		result = read_outputs(job, cJSON_GetObjectItemCaseSensitive(root, "outputs"), err);
 	if (result == 0 && job->kind != JOB_CHECK && job->n_outputs == 0)
@@ -170,6 +200,9 @@ void job_release(struct job *job)
 	free(job->prompt);
 	free(job->target);
 	free(job->adapter);
+	for (size_t i = 0; i < job->n_inputs; i++)
+		free(job->inputs[i].path);
+	free(job->inputs);
 	for (size_t i = 0; i < job->n_splits; i++) {
 		free(job->splits[i].name);
 		free(job->splits[i].input);

@@ -1,9 +1,10 @@
 /* job.h - the job file: everything one worker needs, and nothing else. The plan makes it, `sweep-runner JOBFILE` reads
- * it. A worker is a pure function of this file and of the files it names.
+ * it. A worker is a pure function of this file and of the files whose digests it names.
  *
  *     struct job job;
  *     if (job_read(&job, path, err) < 0) return -1;
- *     ...
+ *     if (input_check_all(job.inputs, job.n_inputs, err) < 0) return -1;     again when all is read, and before a result
+ *     ...                                                                    is put in place
  *     job_release(&job);
  *
  * Kinds:
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 #include "hash.h"
+#include "input.h"
 #include "params.h"
 
 #define JOB_DEFAULT_PROMPT "Convert the following table into English text: {table} {eos} "
@@ -51,13 +53,15 @@ struct job_output {
 
 struct job {
 	enum job_kind kind;
-	char key[HASH_HEX]; /* names the job: of train the adapter's key, of decode made from its outputs' keys */
-	char *model;        /* absolute folder in Hugging Face format */
-	char *model_name;   /* adapter_config.json's base_model_name_or_path: its name on the Hub, or the folder */
-	char *train;        /* table||text lines, plain or gzip; NULL when nothing is trained */
-	char *prompt;       /* template with {table} and {eos} */
-	char *target;       /* template with {text} and {eos}; the eos token follows it */
-	char *adapter;      /* decode: the adapter's folder, or NULL for the base model */
+	char key[HASH_HEX];   /* names the job: of train the adapter's key, of decode made from its outputs' keys */
+	char *model;          /* absolute folder in Hugging Face format */
+	char *model_name;     /* adapter_config.json's base_model_name_or_path: its name on the Hub, or the folder */
+	char *train;          /* table||text lines, plain or gzip; NULL when nothing is trained */
+	char *prompt;         /* template with {table} and {eos} */
+	char *target;         /* template with {text} and {eos}; the eos token follows it */
+	char *adapter;        /* decode: the adapter's folder, or NULL for the base model */
+	struct input *inputs; /* the files that the above and the splits name, as the plan saw them (input.h) */
+	size_t n_inputs;
 	struct job_split *splits;
 	size_t n_splits;
 	struct job_output *outputs; /* train: one; decode: one or more; check: every one that will be made */

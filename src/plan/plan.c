@@ -365,6 +365,7 @@ static void finish_job(struct build *b, struct plan_job *job)
 {
 	struct plan *plan = b->plan;
 	size_t *number = mem_array(plan->n_splits, sizeof *number);
+	bool *wanted = mem_zero(plan->n_splits + 1, sizeof *wanted);
 	memset(number, 0xff, plan->n_splits * sizeof *number);
 	job->job.n_outputs = job->n_artifacts;
 	job->job.outputs = arena_array(&plan->arena, job->n_artifacts, sizeof *job->job.outputs);
@@ -383,13 +384,17 @@ static void finish_job(struct build *b, struct plan_job *job)
 		if (number[split] == PLAN_NONE) {
 			number[split] = job->job.n_splits;
 			job->job.splits[job->job.n_splits++] = plan->check.splits[split];
+			wanted[split] = true;
 		}
 		output->split = number[split];
 	}
 	hash_end(hash, job->job.key);
 	if (job->job.kind == JOB_TRAIN)
 		memcpy(job->job.key, job->job.outputs[0].key, HASH_HEX);
+	wanted[plan->n_splits] = job->job.kind == JOB_TRAIN;
+	plan_keys_inputs(&b->keys, wanted, &job->job);
 	free(number);
+	free(wanted);
 }
 
 /* ------------------------------------------------------------------------------------------------ check, build */
@@ -451,6 +456,11 @@ static void finish_check(struct build *b)
 	check->outputs = kept;
 	if (!training)
 		check->train = NULL; /* nothing to look at there */
+	bool *wanted = mem_array(b->plan->n_splits + 1, sizeof *wanted);
+	memset(wanted, true, b->plan->n_splits);
+	wanted[b->plan->n_splits] = training;
+	plan_keys_inputs(&b->keys, wanted, check);
+	free(wanted);
 	struct hash *hash = hash_new();
 	hash_add(hash, "check", 5);
 	for (size_t i = 0; i < check->n_outputs; i++)
@@ -491,7 +501,7 @@ int plan_build(struct plan *plan, const struct spec *spec, const struct sources 
 	int result = -1;
 	params_default(&b.defaults);
 	if (check_sources(spec, sources, points, &training, err) < 0 ||
-	    plan_keys_init(&b.keys, spec, sources, options, training, err) < 0)
+	    plan_keys_init(&b.keys, spec, sources, options, training, &plan->arena, err) < 0)
 		goto out;
 	begin_check(&b);
 	for (size_t i = 0; i < points->n; i++)

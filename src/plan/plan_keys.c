@@ -13,11 +13,36 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-static int digest_file(const struct plan_options *options, const char *path, char hex[HASH_HEX], struct err *err)
+#define DIGEST_TRIES 3
+
+static struct input *add_file(struct plan_keys *keys, const char *path, size_t of)
 {
-	if (options->digest)
-		return options->digest(path, hex, options->ctx, err);
-	return hash_file(path, hex, err);
+	MEM_PUSH_ROOM(keys->files, keys->n_files, keys->files_room);
+	struct plan_keys_file *file = &keys->files[keys->n_files++];
+	*file = (struct plan_keys_file){.of = of};
+	file->input.path = arena_strdup(keys->arena, path);
+	return &file->input;
+}
+
+/* The digest belongs to how the file looks before and after it is read; one that is being written has none. */
+static int digest_file(struct plan_keys *keys, const struct plan_options *options, const char *path, size_t of,
+		       char hex[HASH_HEX], struct err *err)
+{
+	struct input *input = add_file(keys, path, of);
+	for (int i = 0; i < DIGEST_TRIES; i++) {
+		char again[INPUT_LOOK];
+		int result = input_look(path, input->seen, err);
+		if (result == 0)
+			result = options->digest ? options->digest(path, hex, options->ctx, err)
+						 : hash_file(path, hex, err);
+		if (result < 0 || input_look(path, again, err) < 0)
+			return -1;
+		memcpy(input->sha256, hex, HASH_HEX);
+		if (strcmp(input->seen, again) == 0)
+			return 0;
+	}
+	return err_set(err, ERR_CHANGED, "%s changes while it is read: run the command again when it is complete",
+		       path);
 }
 
 /* Everything of a model folder that can change a result: not its README. */
@@ -40,8 +65,10 @@ static int digest_model(struct plan_keys *keys, const struct plan_options *optio
 	for (size_t i = 0; i < sizeof files / sizeof *files && result == 0; i++) {
 		char *path = fs_join(dir, files[i]), hex[HASH_HEX];
 		if (fs_exists(path)) {
-			result = digest_file(options, path, hex, err);
+			result = digest_file(keys, options, path, PLAN_KEYS_MODEL, hex, err);
 			buf_printf(&text, "%s %s\n", files[i], hex);
+		} else {
+			add_file(keys, path, PLAN_KEYS_MODEL); /* that it is not there counts, too */
 		}
 		free(path);
 	}
@@ -74,8 +101,8 @@ static int digest_split(struct plan_keys *keys, size_t i, const struct plan_opti
 {
 	struct plan_keys_split *facts = &keys->splits[i];
 	const struct job_split *split = &keys->sources->splits[i];
-	if (digest_file(options, split->input, facts->input, err) < 0 ||
-	    (split->references && digest_file(options, split->references, facts->references, err) < 0))
+	if (digest_file(keys, options, split->input, i, facts->input, err) < 0 ||
+	    (split->references && digest_file(keys, options, split->references, i, facts->references, err) < 0))
 		return -1;
 	facts->n_inputs = guess_lines(split->input);
 	if (split->limit && (double)split->limit < facts->n_inputs)
@@ -114,14 +141,15 @@ static void begin_texts(struct plan_keys *keys, size_t i)
 }
 
 int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct sources *sources,
-		   const struct plan_options *options, bool training, struct err *err)
+		   const struct plan_options *options, bool training, struct arena *arena, struct err *err)
 {
-	*keys = (struct plan_keys){.spec = spec, .sources = sources};
+	*keys = (struct plan_keys){.spec = spec, .sources = sources, .arena = arena};
+	keys->lent_to = mem_zero(spec->n_splits + 1, sizeof *keys->lent_to);
 	keys->splits = mem_zero(spec->n_splits, sizeof *keys->splits);
 	if (digest_model(keys, options, err) < 0)
 		return -1;
 	if (training) {
-		if (digest_file(options, sources->train, keys->train, err) < 0)
+		if (digest_file(keys, options, sources->train, PLAN_KEYS_TRAIN, keys->train, err) < 0)
 			return -1;
 		keys->n_pairs = guess_lines(sources->train);
 	}
@@ -140,10 +168,29 @@ void plan_keys_release(struct plan_keys *keys)
 		buf_release(&keys->splits[i].middle);
 	}
 	free(keys->splits);
+	free(keys->files);
+	free(keys->lent_to);
 	buf_release(&keys->adapter);
 	buf_release(&keys->params);
 	buf_release(&keys->text);
 	*keys = (struct plan_keys){0};
+}
+
+void plan_keys_inputs(struct plan_keys *keys, const bool *wanted, struct job *job)
+{
+	size_t n_splits = keys->spec->n_splits;
+	if (!keys->lent || memcmp(keys->lent_to, wanted, (n_splits + 1) * sizeof *wanted) != 0) {
+		memcpy(keys->lent_to, wanted, (n_splits + 1) * sizeof *wanted);
+		keys->lent = arena_array(keys->arena, keys->n_files, sizeof *keys->lent);
+		keys->n_lent = 0;
+		for (size_t i = 0; i < keys->n_files; i++) {
+			const struct plan_keys_file *file = &keys->files[i];
+			if (file->of == PLAN_KEYS_MODEL || wanted[file->of == PLAN_KEYS_TRAIN ? n_splits : file->of])
+				keys->lent[keys->n_lent++] = file->input;
+		}
+	}
+	job->inputs = keys->lent;
+	job->n_inputs = keys->n_lent;
 }
 
 void plan_keys_adapter(const struct plan_keys *keys, const struct params *effective, char key[HASH_HEX])

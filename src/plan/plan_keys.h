@@ -17,6 +17,7 @@
 #define SWEEP_PLAN_KEYS_H
 
 #include "base/buf.h"
+#include "base/input.h"
 #include "plan.h"
 #include "sources.h"
 #include "spec.h"
@@ -27,6 +28,12 @@ struct plan_keys {
 	char model[HASH_HEX], train[HASH_HEX];
 	double n_pairs; /* roughly: for costs */
 	struct plan_keys_split *splits;
+	struct arena *arena; /* the plan's: of the names below */
+	struct plan_keys_file *files;
+	size_t n_files, files_room;
+	bool *lent_to; /* [n_splits + 1] of the list that was asked for last: its splits, and the training file */
+	struct input *lent;
+	size_t n_lent;
 	struct buf adapter, params, text; /* of the setting at hand */
 };
 
@@ -37,9 +44,21 @@ struct plan_keys_split {
 	struct buf head, middle; /* of the key's text, around the adapter */
 };
 
-/* training: the train file is needed. */
+/* A file that was digested, and whose it is: a split's number, or one of these. */
+#define PLAN_KEYS_MODEL ((size_t)-1)
+#define PLAN_KEYS_TRAIN ((size_t)-2)
+
+struct plan_keys_file {
+	struct input input;
+	size_t of;
+};
+
+/* training: the train file is needed. arena: lives as long as what plan_keys_inputs gives. */
 int plan_keys_init(struct plan_keys *keys, const struct spec *spec, const struct sources *sources,
-		   const struct plan_options *options, bool training, struct err *err);
+		   const struct plan_options *options, bool training, struct arena *arena, struct err *err);
+/* Names a job's files (job.h): the model's, the training file for wanted[n_splits], and for each wanted[i] those of
+ * split i. Jobs that want the same share one list. */
+void plan_keys_inputs(struct plan_keys *keys, const bool *wanted, struct job *job);
 void plan_keys_release(struct plan_keys *keys);
 void plan_keys_adapter(const struct plan_keys *keys, const struct params *effective, char key[HASH_HEX]);
 /* adapter: its key, or NULL for the base model. */

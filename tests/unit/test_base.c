@@ -175,7 +175,10 @@ static void test_job_round_trip(void **state)
 	PARAM_I(&output.params, seed) = INT64_MAX;
 	PARAM_I(&output.params, early_stopping) = EARLY_STOPPING_NEVER;
 	memset(output.key, 'e', 64);
+	struct input inputs[] = {{.path = input, .sha256 = "12ab", .seen = "1 2 3 4 5"}, {.path = model}};
 	struct job job = {.kind = JOB_DECODE,
+			  .inputs = inputs,
+			  .n_inputs = 2,
 			  .model = model,
 			  .model_name = model_name,
 			  .prompt = prompt,
@@ -194,6 +197,9 @@ static void test_job_round_trip(void **state)
 		fail_msg("%s", err.text);
 	job_format(&back, &again);
 	assert_string_equal(text.data, again.data);
+	assert_int_equal(back.n_inputs, 2);
+	assert_string_equal(back.inputs[0].seen, "1 2 3 4 5");
+	assert_string_equal(back.inputs[1].sha256, "");
 	assert_true(PARAM_I(&back.outputs[0].params, seed) == INT64_MAX);
 	assert_true(isnan(PARAM_F(&back.outputs[0].params, dropout)));
 	assert_true(PARAM_F(&back.outputs[0].params, temperature) == 0.1);

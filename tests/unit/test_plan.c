@@ -469,6 +469,47 @@ static void test_splits(void **state)
 	release(&m);
 }
 
+static const struct input *input_of(const struct job *job, const char *name)
+{
+	for (size_t i = 0; i < job->n_inputs; i++)
+		if (strcmp(strrchr(job->inputs[i].path, '/') + 1, name) == 0)
+			return &job->inputs[i];
+	return NULL;
+}
+
+/* A job names the files that it reads, with their digests, and no others. */
+static void test_inputs(void **state)
+{
+	(void)state;
+	struct made m;
+	char digest[HASH_HEX];
+	build(&m, HEAD "parameters: {num_virtual_tokens: 3, num_beams: [1, 2]}\n", NULL);
+	const struct job *train = &m.plan.jobs[0].job, *decode = &m.plan.jobs[1].job, *check = &m.plan.check;
+	assert_int_equal(train->kind, JOB_TRAIN);
+	assert_int_equal(decode->kind, JOB_DECODE);
+	const char *const data[] = {"train.txt", "dev.txt", "dev.out", "small.txt"};
+	for (size_t i = 0; i < 4; i++) {
+		char *path = fs_join(folder, data[i]);
+		struct err err = {0};
+		assert_int_equal(hash_file(path, digest, &err), 0);
+		free(path);
+		assert_string_equal(input_of(check, data[i])->sha256, digest);
+		assert_true(input_of(check, data[i])->seen[0]);
+		assert_true((input_of(train, data[i]) != NULL) == (i == 0));
+		assert_true((input_of(decode, data[i]) != NULL) == (i != 0));
+	}
+	assert_non_null(input_of(train, "model.safetensors"));
+	assert_non_null(input_of(decode, "model.safetensors"));
+	assert_string_equal(input_of(decode, "added_tokens.json")->sha256, ""); /* not there: and so it must stay */
+	assert_ptr_equal(decode->inputs, m.plan.jobs[2].job.inputs);            /* one list for all alike */
+	for (size_t i = 0; i < decode->n_inputs; i++) {
+		struct err err = {0};
+		if (input_check(&decode->inputs[i], &err) < 0)
+			fail_msg("%s", err.text);
+	}
+	release(&m);
+}
+
 static void test_many_outputs(void **state)
 {
 	(void)state;
@@ -626,10 +667,10 @@ static void test_merging(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sharing), cmocka_unit_test(test_collapse),     cmocka_unit_test(test_base_model),
-		cmocka_unit_test(test_reuse),   cmocka_unit_test(test_key_text),     cmocka_unit_test(test_key_depends),
-		cmocka_unit_test(test_splits),  cmocka_unit_test(test_many_outputs), cmocka_unit_test(test_print),
-		cmocka_unit_test(test_merging),
+		cmocka_unit_test(test_sharing), cmocka_unit_test(test_collapse), cmocka_unit_test(test_base_model),
+		cmocka_unit_test(test_reuse),   cmocka_unit_test(test_key_text), cmocka_unit_test(test_key_depends),
+		cmocka_unit_test(test_splits),  cmocka_unit_test(test_inputs),   cmocka_unit_test(test_many_outputs),
+		cmocka_unit_test(test_print),   cmocka_unit_test(test_merging),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
