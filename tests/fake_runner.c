@@ -11,7 +11,8 @@
  * name). Actions: kill (SIGKILL itself), refuse (bad input), fail (exit 1 with a sentence), mute (exit 1 without one),
  *         forget (exit 0, makes nothing), hang (deaf to SIGTERM), close (closes its events and lives), chatter (garbage
  * and endless lines, then works), late (makes all, then dies), spoil (makes an artifact that nobody can read), full
- * (says that the disk is full), half (makes one artifact, then dies), sleep (does nothing, for ever) */
+ * (says that the disk is full), half (makes one artifact, then dies), sleep (does nothing, for ever),
+ * wait (works when the file $FAKE_GATE is there) */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -232,11 +233,13 @@ int main(int argc, char **argv)
 	const char *action = choose(&job, dot ? (int)strtol(dot, NULL, 10) : 1);
 	event_send(&(struct event){.kind = EVENT_START, .threads = 1, .text = "fake"});
 	bool works = !action[0] || strcmp(action, "late") == 0 || strcmp(action, "spoil") == 0 ||
-		     strcmp(action, "half") == 0 || strcmp(action, "chatter") == 0;
+		     strcmp(action, "half") == 0 || strcmp(action, "chatter") == 0 || strcmp(action, "wait") == 0;
 	if (!works)
 		return misbehave(action);
 	if (strcmp(action, "chatter") == 0)
 		chatter();
+	while (strcmp(action, "wait") == 0 && getenv("FAKE_GATE") && !fs_exists(getenv("FAKE_GATE")))
+		pause_ms(5);
 	long ms = getenv("FAKE_MS") ? strtol(getenv("FAKE_MS"), NULL, 10) : 0;
 	for (size_t i = 0; i < job.n_outputs && job.kind != JOB_CHECK; i++) {
 		for (long k = 1; k <= 10 && ms; k++) {

@@ -3,18 +3,23 @@
  *
  * Flow:   sched.c -> start(): job file, log, pipe, vfork + exec     wait(): ppoll on all pipes, events, ends
  *
- * A child gets /dev/null, the event pipe and its log as descriptors 0, 1, 2, the file of shared weights, and nothing
- * else; a process group of its own, so that the terminal's Ctrl-C reaches only the scheduler; its threads and cores;
- * and it dies with us (PR_SET_PDEATHSIG). vfork, because a fork copies the page tables of a large scheduler and 10,000
- * starts should not pay for that: between vfork and exec the child shares our memory, so it calls only
- * async-signal-safe functions, writes to nothing of ours, and cannot return. Whether exec worked comes back through a
+ * A child gets /dev/null, the event pipe and the pipe of its log as descriptors 0, 1, 2, the file of shared weights, and
+ * nothing else; a process group of its own, so that the terminal's Ctrl-C reaches only the scheduler; its threads and
+ * cores; and it dies with us (PR_SET_PDEATHSIG). vfork, because a fork copies the page tables of a large scheduler and
+ * 10,000 starts should not pay for that: between vfork and exec the child shares our memory, so it calls only
+ * async-signal-safe functions, writes to nothing of ours, and cannot return; and no signal may come between, whose
+ * handler would be ours, or which would stop the child while we wait for it. Whether exec worked comes back through a
  * close-on-exec pipe.
  *
- * A worker has ended when it has been waited for and its pipe is drained, in this order: what it wrote last is never
- * lost, and a grandchild that holds the pipe open cannot keep us. Nothing can hang: SIGTERM is followed by SIGKILL
+ * The log is a pipe, too, and the file behind it is made by the first byte: most workers say nothing, and pay for no
+ * file; and one that says a gigabyte fills no disk (base/logfile.h).
+ *
+ * A worker has ended when it has been waited for and its pipes are drained, in this order: what it wrote last is never
+ * lost, and a grandchild that holds a pipe open cannot keep us. Nothing can hang: SIGTERM is followed by SIGKILL
  * after a grace, and a worker that closed its pipe but lives is asked to end after the same grace. */
 #include "exec_local.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -22,21 +27,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/logfile.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "loop.h"
 
-#define LINE_ROOM  65536     /* longest event line; longer ones go to the log, cut */
-#define STRAY_MAX  (1 << 20) /* bytes of non-events copied to one log */
-#define TAIL_BYTES 4096
-#define TAIL_LINES 15
-#define KEY_PREFIX 16 /* hex digits of the key in file names */
+#define LINE_ROOM   65536 /* longest event line; longer ones go to the log, cut */
+#define TAIL_BYTES  4096
+#define TAIL_LINES  15
+#define KEY_PREFIX  16 /* hex digits of the key in file names */
+#define PIPE_ROUNDS 64 /* reads that empty any pipe; a grandchild may go on writing for ever */
 
 extern char **environ;
 
@@ -44,17 +51,17 @@ extern char **environ;
 enum deadline { DEADLINE_NONE, DEADLINE_ASK, DEADLINE_KILL };
 
 struct slot {
-	pid_t pid;       /* 0: free */
-	bool dead;       /* waited for; status is valid */
-	int status;      /* of waitpid */
-	int events, log; /* read end of its pipe, its log; -1: closed */
-	off_t log_start; /* where this attempt's log begins */
+	pid_t pid;          /* 0: free */
+	bool dead;          /* waited for; status is valid */
+	int status;         /* of waitpid */
+	int events, said;   /* read ends of its pipes (standard output and error); -1: closed */
+	struct logfile log; /* made when there is something to write */
+	bool log_made;
 	char *job_path, *log_path;
-	char *spare_job, *spare_log; /* files of an earlier worker that nobody needs: renamed for the next one */
-	char *line;                  /* [LINE_ROOM] bytes begin..end are not parsed yet */
+	char *spare_job; /* the file of an earlier worker that nobody needs: renamed for the next one */
+	char *line;      /* [LINE_ROOM] bytes begin..end are not parsed yet */
 	size_t begin, end;
 	bool overlong; /* inside a line that is too long: skip to its newline */
-	size_t stray;  /* bytes of non-events copied to the log */
 	enum deadline deadline;
 	int64_t deadline_at;
 };
@@ -67,10 +74,11 @@ struct exec_local {
 	int null;    /* /dev/null: every worker's standard input */
 	int grace_ms;
 	struct slot *slots;
-	struct pollfd *fds; /* [n_slots] */
-	int *fd_slot;       /* [n_slots]: whose descriptor fds[i] is */
-	int n_slots, next;  /* next: where the round robin over slots goes on */
-	int interrupts;     /* not reported yet */
+	struct pollfd *fds;  /* [2 * n_slots] */
+	int *fd_slot;        /* [2 * n_slots]: whose descriptor fds[i] is */
+	struct rlimit files; /* as it was: workers get it back */
+	int n_slots, next;   /* next: where the round robin over slots goes on */
+	int interrupts;      /* not reported yet */
 	int *core,
 		*core_slot; /* [n_cores] usable CPU numbers and the slot each is lent to, -1: free; NULL: no pinning */
 	int n_cores;
@@ -160,7 +168,7 @@ struct launch {
 	const struct exec_local *e;
 	char *const *argv;
 	char *const *env;
-	int null, events, log, weights, report;
+	int null, events, said, weights, report;
 	pid_t parent;
 	const cpu_set_t *cores; /* NULL: all */
 };
@@ -174,10 +182,11 @@ static _Noreturn __attribute__((noinline)) void launch_child(const struct launch
 	setpgid(0, 0);
 	if (l->cores)
 		sched_setaffinity(0, sizeof *l->cores, l->cores);
-	if (dup2(l->null, 0) >= 0 && dup2(l->events, 1) >= 0 && dup2(l->log, 2) >= 0) {
+	if (dup2(l->null, 0) >= 0 && dup2(l->events, 1) >= 0 && dup2(l->said, 2) >= 0) {
 		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what others left open, too */
 		if (l->weights >= 0)
 			fcntl(l->weights, F_SETFD, 0);
+		setrlimit(RLIMIT_NOFILE, &l->e->files);
 		loop_child(&l->e->loop);
 		execve(l->argv[0], l->argv, l->env);
 	}
@@ -225,10 +234,14 @@ static char **launch_environment(const struct exec_local *e, int threads)
 /* vfork and exec; 0 with the pid, or an errno. */
 static int launch(const struct launch *l, int report_read, pid_t *pid)
 {
+	sigset_t all, before;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
 	pid_t child = vfork();
 	if (child == 0)
 		launch_child(l);
 	int code = child < 0 ? errno : 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(l->report);
 	if (child < 0)
 		return code;
@@ -287,22 +300,12 @@ static void slot_release(struct slot *s)
 {
 	if (s->events >= 0)
 		close(s->events);
-	if (s->log >= 0)
-		close(s->log);
+	if (s->said >= 0)
+		close(s->said);
+	logfile_close(&s->log);
 	free(s->job_path);
 	free(s->log_path);
-	*s = (struct slot){
-		.events = -1, .log = -1, .line = s->line, .spare_job = s->spare_job, .spare_log = s->spare_log};
-}
-
-static int slot_open_log(struct slot *s, struct err *err)
-{
-	s->log = open(s->log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	if (s->log < 0)
-		return err_errno(err, "cannot write %s", s->log_path);
-	struct stat st;
-	s->log_start = fstat(s->log, &st) == 0 ? st.st_size : 0;
-	return 0;
+	*s = (struct slot){.events = -1, .said = -1, .log.fd = -1, .line = s->line, .spare_job = s->spare_job};
 }
 
 static int local_start(struct executor *base, const struct executor_request *r, int64_t *pid, struct err *err)
@@ -311,7 +314,7 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 	if (r->worker < 0 || r->worker >= e->n_slots || e->slots[r->worker].pid)
 		BUG("worker slot %d is not free", r->worker);
 	struct slot *s = &e->slots[r->worker];
-	int pipe_events[2] = {-1, -1}, pipe_report[2] = {-1, -1};
+	int pipe_events[2] = {-1, -1}, pipe_said[2] = {-1, -1}, pipe_report[2] = {-1, -1};
 	char **env = NULL;
 	int result = -1;
 	if (!s->line)
@@ -319,18 +322,19 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 	s->job_path = mem_printf("%s/%.*s.%d.json", e->jobs_dir, KEY_PREFIX, r->job_key, r->attempt);
 	s->log_path = mem_printf("%s/%.*s.%d.log", e->logs_dir, KEY_PREFIX, r->job_key, r->attempt);
 	reuse_file(&s->spare_job, s->job_path);
-	reuse_file(&s->spare_log, s->log_path);
-	if (write_job_file(s->job_path, r->job_text, err) < 0 || slot_open_log(s, err) < 0)
+	if (write_job_file(s->job_path, r->job_text, err) < 0)
 		goto out;
-	if (pipe2(pipe_events, O_CLOEXEC) < 0 || pipe2(pipe_report, O_CLOEXEC) < 0) {
+	if (pipe2(pipe_events, O_CLOEXEC) < 0 || pipe2(pipe_said, O_CLOEXEC) < 0 || pipe2(pipe_report, O_CLOEXEC) < 0) {
 		err_errno(err, "cannot make a pipe for a worker");
 		goto out;
 	}
 	fcntl(pipe_events[0], F_SETFL, O_NONBLOCK);
+	fcntl(pipe_said[0], F_SETFL, O_NONBLOCK);
 	env = launch_environment(e, r->threads);
 	char *argv[] = {e->runner, s->job_path, NULL};
 	cpu_set_t set;
-	struct launch l = {e, argv, env, e->null, pipe_events[1], s->log, e->weights, pipe_report[1], getpid(), NULL};
+	struct launch l = {e,          argv,           env,      e->null, pipe_events[1], pipe_said[1],
+			   e->weights, pipe_report[1], getpid(), NULL};
 	if (cores_take(e, r->worker, r->threads, &set))
 		l.cores = &set;
 	int code = launch(&l, pipe_report[0], &s->pid);
@@ -342,13 +346,16 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 		goto out;
 	}
 	s->events = pipe_events[0];
-	pipe_events[0] = -1;
+	s->said = pipe_said[0];
+	pipe_events[0] = pipe_said[0] = -1;
 	*pid = s->pid;
 	result = 0;
 out:
 	for (int i = 0; i < 2; i++) {
 		if (pipe_events[i] >= 0)
 			close(pipe_events[i]);
+		if (pipe_said[i] >= 0)
+			close(pipe_said[i]);
 		if (pipe_report[i] >= 0)
 			close(pipe_report[i]);
 	}
@@ -365,15 +372,42 @@ out:
 
 /* ---- events ---- */
 
-/* A line that is no event: kept in the log, up to a limit, so that nobody's printf fills the disk. */
+static void slot_log(struct slot *s, const char *text, size_t n)
+{
+	struct err ignored = {0};
+	if (!s->log_made && logfile_open(&s->log, s->log_path, &ignored) < 0)
+		s->log.fd = -1;
+	s->log_made = true;
+	logfile_add(&s->log, text, n);
+}
+
+/* A line that is no event is kept in the log. */
 static void slot_stray(struct slot *s, const char *text, size_t n, bool newline)
 {
-	if (s->stray + n + 1 > STRAY_MAX)
-		return;
-	s->stray += n + 1;
-	(void)!write(s->log, text, n);
+	slot_log(s, text, n);
 	if (newline)
-		(void)!write(s->log, "\n", 1);
+		slot_log(s, "\n", 1);
+}
+
+/* What it says for people. True when bytes came. */
+static bool slot_listen(struct slot *s)
+{
+	char text[16384];
+	if (s->said < 0)
+		return false;
+	ssize_t n;
+	do
+		n = read(s->said, text, sizeof text);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		slot_log(s, text, (size_t)n);
+		return true;
+	}
+	if (n == 0 || errno != EAGAIN || s->dead) {
+		close(s->said);
+		s->said = -1;
+	}
+	return false;
 }
 
 /* Parses the next whole line, if there is one, or at the end of the stream what is left. */
@@ -426,12 +460,13 @@ static bool slot_fill(struct slot *s)
 /* The last lines that this attempt logged, cleaned, since they are shown and stored; NULL when it logged nothing. */
 static char *slot_log_tail(const struct slot *s)
 {
-	struct stat st;
-	if (s->log < 0 || fstat(s->log, &st) < 0 || st.st_size <= s->log_start)
+	int64_t from = s->log.begin;
+	if (s->log.fd < 0 || s->log.size <= from)
 		return NULL;
-	off_t from = st.st_size - s->log_start > TAIL_BYTES ? st.st_size - TAIL_BYTES : s->log_start;
+	if (s->log.size - from > TAIL_BYTES)
+		from = s->log.size - TAIL_BYTES;
 	char *tail = mem_alloc(TAIL_BYTES + 1);
-	ssize_t n = pread(s->log, tail, TAIL_BYTES, from);
+	ssize_t n = pread(s->log.fd, tail, TAIL_BYTES, from);
 	if (n <= 0) {
 		free(tail);
 		return NULL;
@@ -439,7 +474,7 @@ static char *slot_log_tail(const struct slot *s)
 	while (n > 0 && tail[n - 1] == '\n')
 		n--;
 	char *begin = tail, *first_end = memchr(tail, '\n', (size_t)n);
-	if (from > s->log_start && first_end)
+	if (from > s->log.begin && first_end)
 		begin = first_end + 1;
 	int lines = 0;
 	for (char *p = tail + n; p > begin; p--)
@@ -460,12 +495,9 @@ static void slot_end(struct exec_local *e, int index, struct executor_report *re
 	report->exited = WIFEXITED(s->status);
 	report->status = report->exited ? WEXITSTATUS(s->status) : 0;
 	report->signal = report->exited ? 0 : WTERMSIG(s->status);
+	for (int i = 0; i < PIPE_ROUNDS && slot_listen(s); i++)
+		continue;
 	report->log_tail = slot_log_tail(s);
-	struct stat st;
-	if (fstat(s->log, &st) == 0 && st.st_size == 0) {
-		s->spare_log = s->log_path;
-		s->log_path = NULL;
-	}
 	if (report->exited && report->status == 0) {
 		s->spare_job = s->job_path;
 		s->job_path = NULL;
@@ -559,6 +591,10 @@ static void read_ready(struct exec_local *e, size_t n)
 		struct slot *s = &e->slots[e->fd_slot[k]];
 		if (!e->fds[k].revents)
 			continue;
+		if (e->fds[k].fd == s->said) {
+			slot_listen(s);
+			continue;
+		}
 		slot_fill(s);
 		if (s->events < 0 && !s->dead && s->deadline == DEADLINE_NONE)
 			set_deadline(e, s, DEADLINE_ASK); /* it cannot tell us anything any more: it should end */
@@ -574,10 +610,13 @@ static int local_wait(struct executor *base, int timeout_ms, struct executor_rep
 			return 1;
 		size_t n = 0;
 		for (int i = 0; i < e->n_slots; i++) {
-			if (e->slots[i].events < 0)
-				continue;
-			e->fds[n] = (struct pollfd){.fd = e->slots[i].events, .events = POLLIN};
-			e->fd_slot[n++] = i;
+			const int pipes[2] = {e->slots[i].events, e->slots[i].said};
+			for (int k = 0; k < 2; k++) {
+				if (pipes[k] < 0)
+					continue;
+				e->fds[n] = (struct pollfd){.fd = pipes[k], .events = POLLIN};
+				e->fd_slot[n++] = i;
+			}
 		}
 		int limit = timeout_ms;
 		if (timeout_ms > 0) {
@@ -650,10 +689,7 @@ static void local_free(struct executor *base)
 		slot_release(s);
 		if (s->spare_job)
 			unlink(s->spare_job);
-		if (s->spare_log)
-			unlink(s->spare_log);
 		free(s->spare_job);
-		free(s->spare_log);
 		free(s->line);
 	}
 	fs_remove_scratch(e->dir); /* of workers that crashed, or had to be killed */
@@ -683,6 +719,43 @@ static const struct executor_ops exec_local_ops = {
 	.free = local_free,
 };
 
+/* Job files of a scheduler that was killed, and of jobs that failed before this run; empty logs, as an older version
+ * left them. */
+static void clean_up(const char *dir, bool only_empty)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	while (d && (entry = readdir(d))) {
+		struct stat st;
+		if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    (!only_empty || st.st_size == 0))
+			unlinkat(dirfd(d), entry->d_name, 0);
+	}
+	if (d)
+		closedir(d);
+}
+
+#define FILES_A_WORKER 3   /* its two pipes and its log */
+#define FILES_BESIDE   100 /* the database and its log, folders, what a start needs for a moment */
+
+/* Room for the descriptors of all workers. */
+static int raise_files(struct exec_local *e, struct err *err)
+{
+	rlim_t need = (rlim_t)e->n_slots * FILES_A_WORKER + FILES_BESIDE;
+	if (getrlimit(RLIMIT_NOFILE, &e->files) < 0)
+		return err_errno(err, "cannot ask for the limit of open files");
+	if (e->files.rlim_cur >= need)
+		return 0;
+	struct rlimit more = {need < e->files.rlim_max ? need : e->files.rlim_max, e->files.rlim_max};
+	if (more.rlim_cur < need || setrlimit(RLIMIT_NOFILE, &more) < 0)
+		return err_set(
+			err, ERR_INPUT,
+			"%d workers at a time need %llu open files, and %llu are allowed: lower --jobs, or raise "
+			"the limit (ulimit -n)",
+			e->n_slots, (unsigned long long)need, (unsigned long long)e->files.rlim_max);
+	return 0;
+}
+
 struct executor *exec_local_new(const struct exec_local_options *options, struct err *err)
 {
 	struct exec_local *e = mem_zero(1, sizeof *e);
@@ -695,13 +768,15 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 	e->grace_ms = options->grace_ms ? options->grace_ms : 5000;
 	e->n_slots = options->workers;
 	e->slots = mem_zero(n, sizeof *e->slots);
-	e->fds = mem_zero(n, sizeof *e->fds);
-	e->fd_slot = mem_zero(n, sizeof *e->fd_slot);
+	e->fds = mem_zero(2 * n, sizeof *e->fds);
+	e->fd_slot = mem_zero(2 * n, sizeof *e->fd_slot);
 	for (size_t i = 0; i < n; i++)
-		e->slots[i] = (struct slot){.events = -1, .log = -1};
+		e->slots[i] = (struct slot){.events = -1, .said = -1, .log.fd = -1};
 	e->overcommit = options->workers > options->cores;
 	cores_init(e, options->cores, options->workers);
 	fs_remove_scratch(e->dir); /* of a scheduler that was killed, and its workers with it */
+	clean_up(e->jobs_dir, false);
+	clean_up(e->logs_dir, true);
 	loop_begin(&e->loop);
 	e->weights = -1;
 	/* 0, 1 and 2 must be taken: a pipe in their place would be overwritten by dup2 in the child. */
@@ -712,7 +787,8 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 		err_errno(err, "cannot open /dev/null");
 	else
 		e->weights = memfd_create("sweep weights", MFD_CLOEXEC); /* without it each worker has its own */
-	if (e->null < 0 || fs_make_dirs(e->jobs_dir, err) < 0 || fs_make_dirs(e->logs_dir, err) < 0) {
+	if (e->null < 0 || raise_files(e, err) < 0 || fs_make_dirs(e->jobs_dir, err) < 0 ||
+	    fs_make_dirs(e->logs_dir, err) < 0) {
 		local_free(&e->base);
 		return NULL;
 	}

@@ -64,7 +64,16 @@ void loop_child(const struct loop *loop)
 		if (loop_signals[i] != SIGHUP || loop->before[i].sa_handler != SIG_IGN)
 			sigaction(loop_signals[i], &plain, NULL);
 	sigaction(SIGPIPE, &plain, NULL);
-	sigaction(SIGTSTP, &plain, NULL);
+	sigaction(SIGXFSZ, &plain, NULL);
+	/* Ctrl-Z between vfork and here waits behind the mask, and would stop the child in its new group, where no `fg`
+	 * reaches it: to ignore the signal for a moment drops it. Where it was ignored, it stays so. */
+	struct sigaction stop;
+	sigaction(SIGTSTP, NULL, &stop);
+	if (stop.sa_handler != SIG_IGN) {
+		struct sigaction ignore = {.sa_handler = SIG_IGN};
+		sigaction(SIGTSTP, &ignore, NULL);
+		sigaction(SIGTSTP, &plain, NULL);
+	}
 	sigprocmask(SIG_SETMASK, &loop->mask, NULL);
 }
 

@@ -11,6 +11,7 @@
  * The cursor is hidden while a frame stands, and shown again on every way out: the end, exit(), Ctrl-Z. */
 #include "progress.h"
 
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -46,6 +47,7 @@ struct activity {
 };
 
 struct progress {
+	struct sigaction suspend_before; /* of SIGTSTP */
 	struct progress_options o;
 	struct activity *workers;
 	size_t over, failed;        /* jobs that came to an end, however */
@@ -438,6 +440,7 @@ static void show_cursor(void)
 /* Ctrl-Z: the shell gets its cursor back; the frame after `fg` hides it again. Async-signal-safe. */
 static void on_suspend(int number)
 {
+	int saved = errno;
 	show_cursor();
 	struct sigaction plain = {.sa_handler = SIG_DFL}, ours;
 	sigset_t set;
@@ -447,6 +450,7 @@ static void on_suspend(int number)
 	raise(number);
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* stops here until SIGCONT */
 	sigaction(number, &ours, NULL);
+	errno = saved;
 }
 
 struct progress *progress_new(const struct progress_options *options)
@@ -467,7 +471,9 @@ struct progress *progress_new(const struct progress_options *options)
 	}
 	if (options->live) {
 		struct sigaction suspend = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
-		sigaction(SIGTSTP, &suspend, NULL);
+		sigaction(SIGTSTP, NULL, &p->suspend_before);
+		if (p->suspend_before.sa_handler != SIG_IGN) /* a shell without job control */
+			sigaction(SIGTSTP, &suspend, NULL);
 		if (!registered && options->fd == STDERR_FILENO)
 			atexit(show_cursor);
 		registered = true;
@@ -481,7 +487,7 @@ void progress_free(struct progress *p)
 		return;
 	if (p->o.live) {
 		erase(p);
-		signal(SIGTSTP, SIG_DFL);
+		sigaction(SIGTSTP, &p->suspend_before, NULL);
 	}
 	free(p->workers);
 	free(p->job_loss);

@@ -3,7 +3,7 @@
  *
  *     struct sched_options options = {.jobs = 2, .cores = 2, .listener = &listener, .ctx = &run};
  *     struct sched_result result;
- *     if (sched_run(&plan, executor, &options, &result, err) < 0) ...      only for failures of the scheduler itself
+ *     if (sched_run(&plan, executor, &options, &result, err) < 0) ...      it could not go on, and err says why
  *
  * A worker killed by a signal is retried twice with back-off (1 s, 4 s); one that reports bad input (ERR_INPUT or exit
  * status 2) is not, nor is one that took too long; any other failure is retried once. A failed job fails what waits for

@@ -7,17 +7,23 @@ have_sqlite3
 cp "$SOURCE_DIR"/sweeps/data/* .
 write_sweep grid.yaml
 sed -i 's|^dataset:.*|dataset: {train: train.txt, eval: {dev: {input: dev.txt, references: dev.out}, small: {input: small.txt, references: small.out}}}|' grid.yaml
-some_made() { [ -s "$FAKE_LOG" ]; }
+export FAKE_GATE="$WORK/gate"
 reorder() { sort -R --random-source=<(yes) "$1" >"$1.new" && mv "$1.new" "$1"; }
+one_waits() { [ "$(query "SELECT count(*) > 0 FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE a.outcome = 'running' AND j.kind = '$1'")" = 1 ] && [ -s "$FAKE_LOG" ]; }
+# behind RULE KIND: begins a sweep and comes back when a worker of that kind waits at the gate, and something was made
+behind() {
+	rm -rf results.* made.log "$FAKE_GATE"
+	FAKE_RULES="$1:wait:9" run_behind "$SWEEP" run grid.yaml --jobs 2
+	wait_for one_waits "$2"
+}
 
-# changed FILE HOW...: begins a sweep, changes FILE in the middle, and sees it stop
+# changed FILE RULE KIND HOW...: changes FILE in the middle of such a sweep, and sees it stop
 changed() {
-	local file=$1 before
-	shift
-	rm -rf results.* made.log
-	FAKE_MS=150 run_behind "$SWEEP" run grid.yaml --jobs 2
-	wait_for some_made
+	local file=$1
+	behind "$2" "$3"
+	shift 3
 	"$@"
+	: >"$FAKE_GATE"
 	collect
 	expect_status 1
 	expect_err "sweep: $PWD/$file changed while the sweep ran"
@@ -31,7 +37,7 @@ changed() {
 }
 
 # replaced by rename: what was trained with the old file is kept under its own key, and every training is done anew
-changed train.txt reorder train.txt
+changed train.txt train,num_virtual_tokens=5 train reorder train.txt
 before=$(query "SELECT count(*) FROM artifacts WHERE kind = 'adapter' AND state = 'done'")
 check [ "$before" -ge 1 ]
 run "$SWEEP" run grid.yaml
@@ -41,18 +47,17 @@ check [ "$(sort made.log | uniq | grep -c ^train)" -eq $((before + 3)) ]
 check [ -z "$(made_twice)" ]
 
 # written to in place; only one split's references; removed
-changed dev.txt sh -c 'echo "one: more" >>dev.txt'
-changed small.out sh -c 'tail -n +2 small.out >x; cat x >small.out'
+changed dev.txt decode decode sh -c 'echo "one: more" >>dev.txt'
+changed small.out decode decode sh -c 'tail -n +2 small.out >x; cat x >small.out'
 rm -rf results.*
-changed dev.out rm dev.out
+changed dev.out decode decode rm dev.out
 cp "$SOURCE_DIR"/sweeps/data/* .
 
 # touched and copied over itself: only looks different
-rm -rf results.* made.log
-FAKE_MS=100 run_behind "$SWEEP" run grid.yaml --jobs 2
-wait_for some_made
+behind decode decode
 touch train.txt dev.txt
 cp small.txt small.new && mv small.new small.txt
+: >"$FAKE_GATE"
 collect
 expect_status 0
 check [ -z "$(made_twice)" ]

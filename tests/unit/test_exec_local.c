@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/logfile.h"
 #include "base/mem.h"
 #include "run/exec_local.h"
 #include "run/loop.h"
@@ -265,6 +267,115 @@ static void test_flood(void **state)
 	e->ops->free(e);
 }
 
+/* A gigabyte on standard error makes a short log, with its beginning and its end. */
+static void test_long_log(void **state)
+{
+	(void)state;
+	struct executor *e = executor("echo first words >&2; yes 'and on and on' | head -c 1000000000 >&2\n"
+				      "echo last words >&2",
+				      1, 1, 0);
+	start(e, 0, "lg", 1);
+	struct executor_report r = {0};
+	struct err err = {0};
+	assert_int_equal(e->ops->wait(e, -1, &r, &err), 1);
+	assert_int_equal(r.kind, EXEC_ENDED);
+	assert_true(r.exited && r.status == 0);
+	assert_non_null(strstr(r.log_tail, "last words"));
+	free(r.log_tail);
+	char *log = mem_printf("%s/logs/lg.1.log", dir);
+	struct stat st;
+	assert_int_equal(stat(log, &st), 0);
+	assert_true(st.st_size < LOGFILE_HEAD + 2 * LOGFILE_TAIL + 1000);
+	struct buf text = BUF_INIT;
+	assert_int_equal(buf_read_file(&text, log, 1 << 20, &err), 0);
+	assert_memory_equal(text.data, "first words\n", 12);
+	assert_non_null(strstr(text.data, "are left out here"));
+	buf_release(&text);
+	free(log);
+	e->ops->free(e);
+}
+
+/* A worker begins with no signal blocked, though all are while it is made, and with SIGTSTP ignored only where it was. */
+static void test_signals_of_workers(void **state)
+{
+	(void)state;
+	struct executor *e = executor("grep -E '^Sig(Blk|Ign)' /proc/self/status >&2", 1, 1, 0);
+	sigset_t stop, before;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	for (int ignored = 0; ignored < 2; ignored++) {
+		signal(SIGTSTP, ignored ? SIG_IGN : SIG_DFL);
+		sigprocmask(SIG_BLOCK, &stop, &before);
+		start(e, 0, ignored ? "ti" : "ts", 1);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		struct executor_report r = next(e);
+		assert_int_equal(r.kind, EXEC_ENDED);
+		assert_int_equal(r.status, 0);
+		unsigned long long blocked, ignores;
+		assert_int_equal(sscanf(r.log_tail, "SigBlk: %llx SigIgn: %llx", &blocked, &ignores), 2);
+		assert_int_equal(blocked, 0);
+		assert_int_equal(ignores >> (SIGTSTP - 1) & 1, ignored);
+		free(r.log_tail);
+	}
+	signal(SIGTSTP, SIG_DFL);
+	e->ops->free(e);
+}
+
+/* More workers than descriptors: the limit is raised for us and not for them; where it cannot be, a sentence. */
+static void test_open_files(void **state)
+{
+	(void)state;
+	struct rlimit before, low;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){120, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	struct executor *e = executor("ulimit -n >&2", 30, 30, 0);
+	for (int i = 0; i < 30; i++)
+		start(e, i, "of", 1);
+	for (int i = 0; i < 30; i++) {
+		struct executor_report r = next(e);
+		assert_int_equal(r.kind, EXEC_ENDED);
+		assert_int_equal(r.status, 0);
+		free(r.log_tail);
+	}
+	start(e, 0, "og", 1);
+	struct executor_report r = next(e);
+	assert_string_equal(r.log_tail, "120");
+	free(r.log_tail);
+	e->ops->free(e);
+	struct exec_local_options o = {.runner = script, .dir = dir, .workers = 100000000, .cores = 1};
+	struct err err = {0};
+	o.workers = before.rlim_max < 1 << 28 ? (int)before.rlim_max : 0;
+	if (o.workers && o.workers < 1 << 21) {
+		assert_null(exec_local_new(&o, &err));
+		assert_int_equal(err.kind, ERR_INPUT);
+		assert_non_null(strstr(err.text, "--jobs"));
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* What a killed scheduler left in jobs/ and logs/ goes at the next start; what was said stays. */
+static void test_clean_up(void **state)
+{
+	(void)state;
+	struct executor *e = executor("exit 0", 1, 1, 0);
+	e->ops->free(e);
+	static const char *const names[] = {"jobs/aa.1.json", "logs/bb.1.log", "logs/cc.1.log"};
+	struct err err = {0};
+	for (size_t i = 0; i < 3; i++) {
+		char *path = fs_join(dir, names[i]);
+		assert_int_equal(fs_write_file(path, "x", i == 1 ? 0 : 1, &err), 0);
+		free(path);
+	}
+	e = executor("exit 0", 1, 1, 0);
+	for (size_t i = 0; i < 3; i++) {
+		char *path = fs_join(dir, names[i]);
+		assert_int_equal(fs_exists(path), i == 2);
+		free(path);
+	}
+	e->ops->free(e);
+}
+
 /* Within two seconds: no such process, or a zombie that nobody reaps in this container. */
 static bool is_gone(pid_t pid)
 {
@@ -299,7 +410,7 @@ static void test_stop(void **state)
 	assert_int_equal(r.kind, EXEC_ENDED);
 	assert_false(r.exited);
 	assert_int_equal(r.signal, SIGKILL);
-	assert_in_range(clock_ms() - before, 140, 5000);
+	assert_true(clock_ms() - before >= 140);
 	assert_true(is_gone(grandchild));
 	/* at once */
 	start(e, 1, "gg", 1);
@@ -548,6 +659,10 @@ int main(void)
 		TEST(test_ends),
 		TEST(test_garbage),
 		TEST(test_flood),
+		TEST(test_long_log),
+		TEST(test_signals_of_workers),
+		TEST(test_open_files),
+		TEST(test_clean_up),
 		TEST(test_stop),
 		TEST(test_silence),
 		TEST(test_cannot_start),
