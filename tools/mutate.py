@@ -17,6 +17,7 @@ Prints a line for each mutant and, at the end, the survivors with file:line and 
 """
 import argparse
 import collections
+import json
 import os
 import random
 import re
@@ -187,12 +188,18 @@ class Tests:
         text = subprocess.run(["nm", "--defined-only", str(path)], capture_output=True, text=True).stdout
         return {line.split()[2] for line in text.splitlines() if len(line.split()) == 3}
 
-    def measure(self):
+    def measure(self, kept):
+        """How long each unit test takes, and that none fails by itself; remembered for --kept."""
+        file = BUILD / "usual.json"
+        if kept and file.exists():
+            self.usual = json.loads(file.read_text())
+            return
         for unit in self.units:
             began = time.monotonic()
             if execute([f"./{unit}"], 300):
                 sys.exit(f"{unit} fails without a mutant")
             self.usual[unit] = time.monotonic() - began
+        file.write_text(json.dumps(self.usual))
 
     def for_file(self, room, path):
         """Unit tests that contain the file's object: those named like it first, then the quick ones."""
@@ -287,7 +294,7 @@ def main():
     if done.returncode != 0 or (done := build()).returncode != 0:
         sys.exit(f"the copy does not build:\n{done.stdout[-2000:]}")
     tests = Tests()
-    tests.measure()
+    tests.measure(options.kept)
     rooms = collections.Counter()
     survivors, tried, number = [], 0, 0
     for mutant in mutants:
