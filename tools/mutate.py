@@ -201,7 +201,7 @@ class Tests:
             self.usual[unit] = time.monotonic() - began
         file.write_text(json.dumps(self.usual))
 
-    def for_file(self, room, path):
+    def for_file(self, room, path, quick):
         """Unit tests that contain the file's object: those named like it first, then the quick ones."""
         library = {"base": "libbase", "runner": "librunner_core"}.get(room, "libsweep_core")
         exported = self.objects.get((library, path.stem), set())
@@ -211,7 +211,7 @@ class Tests:
             like = 0 if name == path.stem else 1 if path.stem.startswith(name + "_") or name.startswith(path.stem) else \
                 2 if name.split("_")[0] == path.stem.split("_")[0] else 3
             return like, self.usual.get(unit, 0)
-        return sorted(holders, key=rank)
+        return [u for u in sorted(holders, key=rank) if not quick or rank(u)[0] < 3 or rank(u)[1] < 2]
 
 
 def object_of(room, path):
@@ -219,7 +219,7 @@ def object_of(room, path):
     return BUILD / f"CMakeFiles/{library}.dir/{path}.o"
 
 
-def try_mutant(tests, mutant):
+def try_mutant(tests, mutant, quick):
     """(verdict, by whom): none, noticed, survived."""
     room, path, at, old, new = mutant
     file = TREE / path
@@ -232,13 +232,15 @@ def try_mutant(tests, mutant):
             return "none", "does not compile"
         if obj.read_bytes() == before:
             return "none", "compiles to the same code"
-        for unit in tests.for_file(room, path):
+        for unit in tests.for_file(room, path, quick):
             made = build(unit)
             if made.returncode != 0:
                 return "none", "does not link"
             why = execute([f"./{unit}"], max(20, 5 * tests.usual.get(unit, 10)))
             if why:
                 return "noticed", f"{unit} ({why})"
+        if quick:
+            return "survived", ""
         build("sweep", "sweep-runner", "fake-runner")
         for script in SCRIPTS[room]:
             if not (TREE / "tests" / f"{script}.sh").exists():
@@ -271,6 +273,8 @@ def main():
     parser.add_argument("--only", type=int, help="one of them, by its number")
     parser.add_argument("--from", dest="first", type=int, default=1, help="go on at this number")
     parser.add_argument("--at", help="FILE:LINE: every mutant of that line")
+    parser.add_argument("--quick", action="store_true", help="only unit tests named like the file or done in two seconds: a first "
+                        "look; try what survives again without it")
     parser.add_argument("--kept", action="store_true", help="the copy as it is since the last time, although this tree changed")
     parser.add_argument("--list", action="store_true", help="print the mutants, try none")
     options = parser.parse_args()
@@ -304,7 +308,7 @@ def main():
         if number < options.first or (options.only and number != options.only):
             continue
         began = time.monotonic()
-        verdict, by = try_mutant(tests, mutant)
+        verdict, by = try_mutant(tests, mutant, options.quick)
         print(f"{number} {verdict}: {describe(mutant)}  [{by or 'all its tests pass'}; {time.monotonic() - began:.0f} s]",
               flush=True)
         if verdict != "none":
