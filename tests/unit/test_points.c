@@ -212,6 +212,35 @@ static void test_distributions(void **state)
 	points_release(&points);
 }
 
+/* A rounded distribution draws what the plain one draws, and rounds it. */
+static void test_rounded_draws(void **state)
+{
+	(void)state;
+	static const struct {
+		int id;
+		const char *name, *how, *range;
+	} rows[] = {
+		{PARAM_top_p, "top_p", "uniform", "min: 0.25, max: 0.75"},
+		{PARAM_temperature, "temperature", "log_uniform", "min: -1, max: 1"},
+		{PARAM_temperature, "temperature", "log_uniform_values", "min: 0.5, max: 3"},
+		{PARAM_length_penalty, "length_penalty", "normal", "mu: 1, sigma: 0.5"},
+		{PARAM_temperature, "temperature", "log_normal", "mu: 1, sigma: 0.5"},
+	};
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		struct points plain, rounded;
+		char *how = mem_printf("{distribution: %s, %s}", rows[k].how, rows[k].range);
+		draw(&plain, 7, rows[k].name, how);
+		free(how);
+		how = mem_printf("{distribution: q_%s, q: 0.0001, %s}", rows[k].how, rows[k].range);
+		draw(&rounded, 7, rows[k].name, how);
+		free(how);
+		for (size_t i = 0; i < plain.n; i++)
+			near(rounded.point[i].params.v[rows[k].id].f, plain.point[i].params.v[rows[k].id].f, 0.00006);
+		points_release(&plain);
+		points_release(&rounded);
+	}
+}
+
 static void test_random_is_stable(void **state)
 {
 	(void)state;
@@ -269,11 +298,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grid),
-		cmocka_unit_test(test_duplicates),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_distributions),
-		cmocka_unit_test(test_random_is_stable),
+		cmocka_unit_test(test_grid),          cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_limit),         cmocka_unit_test(test_distributions),
+		cmocka_unit_test(test_rounded_draws), cmocka_unit_test(test_random_is_stable),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
