@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 
 static void test_buf(void **state)
 {
@@ -320,6 +321,24 @@ static void test_fs(void **state)
 	assert_false(fs_exists(base));
 }
 
+/* Python's str.isspace() and re's \s, which sacrebleu's tokenizer follows: these 29 and no others. */
+static void test_spaces(void **state)
+{
+	(void)state;
+	static const uint32_t spaces[] = {0x09,   0x0A,   0x0B,   0x0C,   0x0D,   0x1C,   0x1D,   0x1E,
+					  0x1F,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001, 0x2002,
+					  0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A,
+					  0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+	size_t next = 0, n = sizeof spaces / sizeof *spaces;
+	for (uint32_t c = 0; c < 0x110000; c++) {
+		bool expected = next < n && spaces[next] == c;
+		if (utf8_is_space(c) != expected)
+			fail_msg("U+%04X", c);
+		next += expected;
+	}
+	assert_int_equal(next, n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_json_without_memory),
 #endif
 		cmocka_unit_test(test_job_round_trip),
+		cmocka_unit_test(test_spaces),
 		cmocka_unit_test(test_event_round_trip),
 		cmocka_unit_test(test_fs),
 	};
