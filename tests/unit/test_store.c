@@ -130,6 +130,7 @@ static void test_failure(void **state)
 	expect("SELECT group_concat(id) FROM runs WHERE status = 'failed'", "2,6");
 	expect("SELECT reason FROM runs WHERE id = 6", "it's out of memory");
 	expect("SELECT log_tail FROM attempts", "line 1\nline 2");
+	expect("SELECT reason FROM attempts", "it's out of memory");
 	assert_int_equal(store_end_sweep(store, sweep, false, &err), 0);
 	expect("SELECT status FROM sweeps", "interrupted"); /* six are pending still */
 	/* the same command again: failed runs are pending again */
