@@ -21,6 +21,9 @@ expect_err "fake-runner: train.txt:7"
 expect_query 4 "SELECT count(*) FROM leaderboard WHERE status = 'done' AND num_virtual_tokens = 0"
 expect_query 4 "SELECT count(*) FROM runs WHERE status = 'failed' AND num_virtual_tokens = 5"
 expect_query 1 "SELECT count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.kind = 'train'"
+# what needed it says so in its own row
+expect_query 0 "SELECT count(*) FROM jobs WHERE waits_for IS NOT NULL AND (state <> 'failed' OR reason NOT LIKE 'it needs %')"
+check [ "$(query "SELECT count(*) FROM jobs WHERE waits_for IS NOT NULL")" -gt 0 ]
 expect_query 0 "SELECT count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.kind = 'decode' AND a.outcome <> 'done'"
 # when the cause is gone the same command does what is left, and only that
 before=$(made)
