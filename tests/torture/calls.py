@@ -57,7 +57,7 @@ def one(rng, case, folder):
     order = orders[place, call]
     n = order[case // len(cells) % len(order)]
     code = rng.choice(ERRNOS[call])
-    sticky = rng.random() < 0.25
+    sticky = rng.random() < 0.25 and code != errno.EINTR  # nobody is interrupted for ever
     counters = trial.Map(folder / "map")
     fault = {"LD_PRELOAD": trial.preload_link(), "FAULT_MAP": "map", "FAULT_WHERE": place, "FAULT_CALL": call, "FAULT_N": n,
              "FAULT_ERRNO": code}
