@@ -29,6 +29,7 @@
 #define MAX_ROWS    200
 #define TITLE_MAX   60
 #define BAR_CELLS   10
+#define FOLLOW_S    5.0 /* how fast the time left follows what is known; faster near the end */
 #define SHOW_CURSOR "\033[?25h"
 #define HIDE_CURSOR "\033[?25l"
 
@@ -41,6 +42,7 @@ struct activity {
 	size_t job;
 	int attempt;
 	int64_t since;
+	int64_t working; /* since when it counts: loading tells nothing of its pace; 0: not yet */
 	char phase[16];
 	int64_t done, total;
 	double loss, tokens_per_second;
@@ -55,6 +57,8 @@ struct progress {
 	double left[3];             /* by kind of job: cost of those that are not over */
 	double seconds[3], paid[3]; /* by kind of job: worker seconds and cost of those done */
 	double shown;               /* the bar never goes back */
+	double end;                 /* when everything will be done, as it was said last, milliseconds; NaN: not said */
+	int64_t said;               /* ... then */
 	int title_width;            /* of the longest title, within reason: where figures begin in lines that stay */
 	double *job_loss;           /* [n_jobs] last loss of a training, NaN: none; for its line */
 	int64_t drawn_at;
@@ -158,20 +162,22 @@ static double cost_done(const struct progress *p)
 	return done;
 }
 
-/* Seconds until everything is done, or NaN while nobody can know. */
-static double time_left(const struct progress *p, int64_t now)
+/* Seconds until everything is done as the paces so far have it, or NaN while nobody can know. */
+static double guess_left(struct progress *p, int64_t now)
 {
 	double seconds[3], paid[3], all_seconds = 0, all_paid = 0;
 	memcpy(seconds, p->seconds, sizeof seconds);
 	memcpy(paid, p->paid, sizeof paid);
 	double left[3] = {0};
 	for (int i = 0; i < p->o.workers; i++) {
-		const struct activity *a = &p->workers[i];
+		struct activity *a = &p->workers[i];
 		double share = share_done(a), cost = a->busy ? p->o.plan->jobs[a->job].cost : 0;
-		if (share < 0.02)
+		if (a->busy && a->total > 0 && !a->working)
+			a->working = now;
+		if (share < 0.02 || now <= a->working)
 			continue;
 		enum job_kind kind = p->o.plan->jobs[a->job].job.kind;
-		seconds[kind] += (double)(now - a->since) / 1000;
+		seconds[kind] += (double)(now - a->working) / 1000;
 		paid[kind] += share * cost;
 		left[kind] -= share * cost;
 	}
@@ -188,6 +194,18 @@ static double time_left(const struct progress *p, int64_t now)
 	size_t jobs = p->o.plan->n_jobs - p->over;
 	size_t workers = jobs < (size_t)p->o.workers ? jobs : (size_t)p->o.workers;
 	return workers ? work / (double)workers : 0;
+}
+
+/* What is said of it: the guess, which jumps with each new kind of job, followed within some seconds. */
+static double time_left(struct progress *p, int64_t now)
+{
+	double guess = guess_left(p, now), passed = (double)(now - p->said) / 1000;
+	if (isnan(guess))
+		return guess;
+	double end = (double)now + 1000 * guess, follow = fmin(FOLLOW_S, guess / 4);
+	p->end = isnan(p->end) || follow <= 0 ? end : end + (p->end - end) * exp(-passed / follow);
+	p->said = now;
+	return p->end > (double)now ? (p->end - (double)now) / 1000 : 0;
 }
 
 /* ---- the frame ---- */
@@ -220,10 +238,13 @@ static void frame_bar(struct progress *p, struct line *l, int64_t now)
 }
 
 /* How far a worker is, in as many words as there is room for: the count always, then the loss, then the speed. */
-static void put_activity(const struct activity *a, enum job_kind kind, int room, struct buf *out)
+static void put_activity(const struct activity *a, const struct plan_job *job, int room, struct buf *out)
 {
 	char count[64], loss[32] = "", speed[32] = "";
-	const char *before = kind == JOB_TRAIN ? "step " : "", *after = kind == JOB_TRAIN ? "" : " tables";
+	bool train = job->job.kind == JOB_TRAIN;
+	const char *before = train ? "step " : "";
+	/* each search of a job makes a text of each table */
+	const char *after = train ? "" : job->n_searches > 1 ? " texts" : " tables";
 	if (a->total > 0)
 		snprintf(count, sizeof count, "%lld/%lld", (long long)a->done, (long long)a->total);
 	else
@@ -265,7 +286,7 @@ static void frame_worker(struct progress *p, struct line *l, int worker, int tit
 		line_bar(l, p->o.utf8, share_done(a), BAR_CELLS);
 		line_text(l, PLAIN, " ");
 	}
-	put_activity(a, job->job.kind, l->room - l->width, &text);
+	put_activity(a, job, l->room - l->width, &text);
 	if (a->attempt > 1)
 		buf_printf(&text, ", attempt %d", a->attempt);
 	line_text(l, DIM, text.data);
@@ -458,6 +479,7 @@ struct progress *progress_new(const struct progress_options *options)
 	static bool registered;
 	struct progress *p = mem_zero(1, sizeof *p);
 	p->o = *options;
+	p->end = (double)NAN;
 	p->workers = mem_zero((size_t)options->workers, sizeof *p->workers);
 	p->job_loss = mem_array(options->plan->n_jobs, sizeof *p->job_loss);
 	for (size_t i = 0; i < options->plan->n_jobs; i++) {

@@ -201,6 +201,7 @@ static void test_frame(void **state)
 	progress_event(p, 1, 1, &(struct event){.kind = EVENT_PROGRESS, .phase = "load", .done = 1, .total = 2});
 	struct buf out = BUF_INIT;
 	int widths[300];
+	progress_frame(p, 2000, 80, 24, &out, widths);
 	/* at every width: no line is wider, and the widths told are those of the text */
 	for (int columns = 1; columns <= 250; columns++) {
 		buf_clear(&out);
@@ -228,6 +229,16 @@ static void test_frame(void **state)
 	buf_clear(&out);
 	progress_frame(p, 5000, 80, 24, &out, widths);
 	assert_non_null(strstr(out.data, "120/250, loss 2.314\n"));
+	progress_free(p);
+	/* a job of three searches makes three texts of each table: its count is none of tables */
+	jobs[1].n_searches = 3;
+	p = new_progress(&t, 1, true, false, -1);
+	progress_started(p, 1, 0, 1, 1000);
+	progress_event(p, 1, 0, &(struct event){.kind = EVENT_PROGRESS, .phase = "decode", .done = 68, .total = 330});
+	buf_clear(&out);
+	progress_frame(p, 5000, 120, 24, &out, widths);
+	assert_non_null(strstr(out.data, "68/330 texts"));
+	jobs[1].n_searches = 1;
 	progress_free(p);
 	/* more workers than rows: those that work, as far as there is room */
 	p = new_progress(&t, 150, false, false, -1);
@@ -261,17 +272,43 @@ static void test_time_left(void **state)
 	buf_clear(&out);
 	progress_frame(p, 21000, 100, 24, &out, widths);
 	assert_non_null(strstr(out.data, " 40%, 30 s left"));
-	/* 5 of cost took 1 s: two more decodings, 2 s */
+	/* 5 of cost took 1 s: two more decodings, 2 s; what is said follows, without a jump */
 	progress_started(p, 1, 0, 1, 21000);
 	progress_ended(p, 1, 0, ATTEMPT_DONE, "", 22000);
 	buf_clear(&out);
 	progress_frame(p, 22000, 100, 24, &out, widths);
-	assert_non_null(strstr(out.data, " 60%, 2 s left"));
-	progress_started(p, 2, 0, 1, 22000);
-	progress_ended(p, 2, 0, ATTEMPT_FAILED, "no", 23000);
+	assert_non_null(strstr(out.data, " 60%, 6 s left"));
 	buf_clear(&out);
-	progress_frame(p, 23000, 100, 24, &out, widths);
+	progress_frame(p, 32000, 100, 24, &out, widths);
+	assert_non_null(strstr(out.data, " 60%, 2 s left"));
+	progress_started(p, 2, 0, 1, 32000);
+	progress_ended(p, 2, 0, ATTEMPT_FAILED, "no", 33000);
+	buf_clear(&out);
+	progress_frame(p, 43000, 100, 24, &out, widths);
 	assert_non_null(strstr(out.data, " 80%, 1 failed, 1 s left"));
+	/* a worker that loads tells nothing of its pace: only what comes after counts */
+	struct event load = {.kind = EVENT_PROGRESS, .phase = "load", .total = 1};
+	struct event decode = {.kind = EVENT_PROGRESS, .phase = "decode", .done = 0, .total = 100};
+	progress_started(p, 3, 0, 1, 43000);
+	progress_event(p, 3, 0, &load);
+	progress_frame(p, 83000, 100, 24, &out, widths);
+	progress_event(p, 3, 0, &decode);
+	progress_frame(p, 83000, 100, 24, &out, widths);
+	decode.done = 50;
+	progress_event(p, 3, 0, &decode);
+	buf_clear(&out);
+	progress_frame(p, 84000, 100, 24, &out, widths);
+	assert_non_null(strstr(out.data, ", 1 failed, 1 s left"));
+	/* nor does it jump when a job turns out to be slow */
+	int last = 1;
+	for (int64_t now = 84000; now <= 134000; now += 500) {
+		buf_clear(&out);
+		progress_frame(p, now, 100, 24, &out, widths);
+		int left = atoi(strstr(out.data, ", 1 failed, ") + 12);
+		assert_in_range(left, last, last + 1);
+		last = left;
+	}
+	assert_true(last > 10);
 	progress_free(p);
 	tally_release(&t);
 	buf_release(&out);
