@@ -19,6 +19,7 @@
 #include "cli.h"
 #include "report/report.h"
 #include "term/term.h"
+#include "term/text.h"
 
 struct compare {
 	struct store *store;
@@ -34,6 +35,7 @@ struct compare {
 	size_t top;
 	uint64_t seed; /* of the resamples */
 	bool colour;
+	int width; /* where lines are wrapped */
 };
 
 static bool has_split(const struct store_full_run *run, const char *split)
@@ -136,8 +138,12 @@ static void put_difference(const struct compare *c, struct buf *out)
 			continue;
 		buf_clear(&a);
 		buf_clear(&b);
-		params_format(id, c->run[0].run.params.v[id], &a);
-		params_format(id, c->run[1].run.params.v[id], &b);
+		for (int digits = 4; digits <= 17 && strcmp(buf_text(&a), buf_text(&b)) == 0; digits++) {
+			buf_clear(&a);
+			buf_clear(&b);
+			params_format_short(id, c->run[0].run.params.v[id], digits, &a);
+			params_format_short(id, c->run[1].run.params.v[id], digits, &b);
+		}
 		buf_printf(out, "  %-22s%12s%12s\n", param_table[id].name, a.data, b.data);
 		any = true;
 	}
@@ -166,19 +172,23 @@ static void put_scores(const struct compare *c, struct buf *out)
 			   paint(c->colour, PAINT_PLAIN));
 		return;
 	}
-	buf_printf(out, "\n%sRun %lld is better by %.2f BLEU%s, and that ", paint(c->colour, PAINT_BOLD),
-		   r->base > r->other ? a : b, fabs(r->base - r->other), paint(c->colour, PAINT_PLAIN));
-	buf_adds(out, r->p < 0.05 ? "is hardly chance" : "may well be chance");
-	buf_printf(out, ": p = %.4f\n(paired bootstrap, %d resamples, seed %llu; below 0.05 counts as significant).\n",
-		   r->p, BOOTSTRAP_RESAMPLES, (unsigned long long)c->seed);
+	struct buf text = BUF_INIT;
+	buf_printf(&text,
+		   "%sRun %lld is better by %.2f BLEU%s, and that %s: p = %.4f (paired bootstrap, %d resamples, "
+		   "seed %llu; below 0.05 counts as significant).",
+		   paint(c->colour, PAINT_BOLD), r->base > r->other ? a : b, fabs(r->base - r->other),
+		   paint(c->colour, PAINT_PLAIN), r->p < 0.05 ? "is hardly chance" : "may well be chance", r->p,
+		   BOOTSTRAP_RESAMPLES, (unsigned long long)c->seed);
+	buf_addc(out, '\n');
+	text_wrap(text.data, 0, 0, (size_t)c->width, out);
+	buf_addc(out, '\n');
+	buf_release(&text);
 }
 
 static void put_text(const struct compare *c, const char *name, double bleu, const struct store_text *text, bool good,
 		     struct buf *out)
 {
 	struct buf line = BUF_INIT;
-	buf_reserve(&line, 0);
-	buf_clear(&line);
 	utf8_clean(text->data, text->size, &line);
 	buf_printf(out, "  %s%-9s%s", paint(c->colour, PAINT_DIM), name, paint(c->colour, PAINT_PLAIN));
 	if (isnan(bleu))
@@ -186,7 +196,9 @@ static void put_text(const struct compare *c, const char *name, double bleu, con
 	else
 		buf_printf(out, "%s%6.2f%s ", paint(c->colour && good, PAINT_GREEN), bleu,
 			   paint(c->colour && good, PAINT_PLAIN));
-	buf_printf(out, " %s\n", line.data);
+	buf_addc(out, ' ');
+	text_wrap(buf_text(&line), 19, 19, (size_t)c->width, out);
+	buf_addc(out, '\n');
 	buf_release(&line);
 }
 
@@ -355,7 +367,10 @@ int cmd_compare(int argc, char **argv, struct err *err)
 		return err_set(err, ERR_USAGE, "unknown format `%s`; there are table and json", format);
 	if (report_run_id(argv[1], &ids[0], err) < 0 || report_run_id(argv[2], &ids[1], err) < 0)
 		return -1;
-	struct compare c = {.split = split, .top = (size_t)top, .colour = term_colour(STDOUT_FILENO)};
+	struct compare c = {.split = split,
+			    .top = (size_t)top,
+			    .colour = term_colour(STDOUT_FILENO),
+			    .width = term_wrap_at(STDOUT_FILENO)};
 	if (seed >= 0)
 		c.seed = (uint64_t)seed;
 	else if (environment_seed(&c.seed, err) < 0)

@@ -17,7 +17,7 @@ struct show {
 	struct store_full_run run;
 	bool varies[PARAM_COUNT];
 	bool colour;
-	int width;
+	int width;         /* where lines are wrapped */
 	const char *split; /* whose outputs are shown; NULL: the sweep's metric's */
 };
 
@@ -28,7 +28,7 @@ static void heading(const struct show *s, const char *text, struct buf *out)
 
 static void fact(const struct show *s, const char *name, const char *value, struct buf *out)
 {
-	buf_printf(out, "  %s%-22s%s%s\n", paint(s->colour, PAINT_DIM), name, paint(s->colour, PAINT_PLAIN), value);
+	report_fact(name, value, s->colour, s->width, out);
 }
 
 static void show_title(const struct show *s, struct buf *out)
@@ -42,8 +42,11 @@ static void show_title(const struct show *s, struct buf *out)
 	if (run->finished_at)
 		buf_printf(out, ", %.19s UTC", run->finished_at);
 	buf_adds(out, "\n");
-	if (run->reason)
-		buf_printf(out, "  %s\n", run->reason);
+	if (run->reason) {
+		buf_adds(out, "  ");
+		text_wrap(run->reason, 2, 2, (size_t)s->width, out);
+		buf_addc(out, '\n');
+	}
 }
 
 /* What differs within the sweep first, then what is not at its default, then how many are. */
@@ -193,8 +196,10 @@ static void show_attempts(const struct show *s, struct buf *out)
 			buf_printf(&line, ", %.0f tokens/s", a->tokens_per_second);
 		if (a->peak_rss_kb)
 			buf_printf(&line, ", %.0f MB", (double)a->peak_rss_kb / 1024);
-		buf_printf(out, "  %s%.16s%s  %s\n", paint(s->colour, PAINT_DIM), a->started_at,
-			   paint(s->colour, PAINT_PLAIN), line.data);
+		buf_printf(out, "  %s%.16s%s  ", paint(s->colour, PAINT_DIM), a->started_at,
+			   paint(s->colour, PAINT_PLAIN));
+		text_wrap(line.data, 20, 20, (size_t)s->width, out);
+		buf_addc(out, '\n');
 		if (a->reason)
 			buf_printf(out, "                    %s\n", a->reason);
 	}
@@ -226,10 +231,11 @@ static void show_output(const struct show *s, const char *which, const struct st
 		if (!parts[i].text)
 			continue;
 		buf_clear(&line);
-		buf_reserve(&line, 0);
 		utf8_clean(parts[i].text->data, parts[i].text->size, &line);
-		buf_printf(out, "    %s%-10s%s%s\n", paint(s->colour, PAINT_DIM), parts[i].name,
-			   paint(s->colour, PAINT_PLAIN), line.size ? line.data : "");
+		buf_printf(out, "    %s%-10s%s", paint(s->colour, PAINT_DIM), parts[i].name,
+			   paint(s->colour, PAINT_PLAIN));
+		text_wrap(buf_text(&line), 14, 14, (size_t)s->width, out);
+		buf_addc(out, '\n');
 	}
 	buf_release(&line);
 }
@@ -310,7 +316,7 @@ int cmd_show(int argc, char **argv, struct err *err)
 		return err_set(err, ERR_USAGE, "show takes one run's number: sweep show RUN");
 	if (report_run_id(argv[1], &id, err) < 0)
 		return -1;
-	struct show s = {.colour = term_colour(STDOUT_FILENO), .width = term_columns(STDOUT_FILENO), .split = split};
+	struct show s = {.colour = term_colour(STDOUT_FILENO), .width = term_wrap_at(STDOUT_FILENO), .split = split};
 	if (store_open(&s.store, db, STORE_READ, err) < 0)
 		return -1;
 	struct buf out = BUF_INIT;

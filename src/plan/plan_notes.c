@@ -161,11 +161,11 @@ static void put_values(const struct plan *plan, const size_t *artifacts, size_t 
 	}
 	for (size_t j = 0; j < n_shown; j++) {
 		buf_adds(out, j ? "/" : "");
-		params_format(id, shown[j], out);
+		params_format_short(id, shown[j], 4, out);
 	}
 	if (more) {
 		buf_adds(out, "/.../");
-		params_format(id, last, out);
+		params_format_short(id, last, 4, out);
 	}
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "term/term.h"
+#include "term/text.h"
 
 #define MANY_VALUES 40 /* no grid has so many */
 #define APART       12 /* values of a parameter shown each for itself; more are put into groups */
@@ -349,6 +351,13 @@ void report_counts(const struct store_sweep *sweep, struct buf *out)
 			buf_printf(out, "%s%lld %s", first ? ": " : ", ", (long long)parts[i].n, parts[i].what);
 			first = false;
 		}
+}
+
+void report_fact(const char *name, const char *value, bool colour, int columns, struct buf *out)
+{
+	buf_printf(out, "  %s%-22s%s", paint(colour, PAINT_DIM), name, paint(colour, PAINT_PLAIN));
+	text_wrap(value, 24, 24, (size_t)columns, out);
+	buf_addc(out, '\n');
 }
 
 int report_run_id(const char *text, int64_t *id, struct err *err)

@@ -95,6 +95,9 @@ void report_counts(const struct store_sweep *sweep, struct buf *out);
 /* "46.31", "-" for NaN. */
 void report_score(double value, struct buf *out);
 
+/* "  name      value" on a line, the value wrapped at that many columns. */
+void report_fact(const char *name, const char *value, bool colour, int columns, struct buf *out);
+
 /* The sweep of that name, or the one started last. ERR_INPUT with the nearest name. */
 int report_sweep(const struct store_sweeps *sweeps, const char *name, const char *db, const struct store_sweep **found,
 		 struct err *err);

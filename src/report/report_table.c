@@ -221,13 +221,9 @@ static void put_foot(const struct report *r, const struct layout *l, struct buf 
 	buf_release(&line);
 }
 
-/* "  name      value" */
 static void fact(const struct report *r, const char *name, const char *value, struct buf *out)
 {
-	style(r, PAINT_DIM, out);
-	buf_printf(out, "  %-22s", name);
-	style(r, PAINT_PLAIN, out);
-	buf_printf(out, "%s\n", value);
+	report_fact(name, value, r->colour, r->width, out);
 }
 
 static void put_best_scores(const struct report *r, struct buf *out)

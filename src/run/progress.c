@@ -441,12 +441,14 @@ void progress_line(struct progress *p, const char *format, ...)
 	va_start(ap, format);
 	buf_vprintf(&text, format, ap);
 	va_end(ap);
+	text_clean(buf_text(&text), text.size, &clean);
+	buf_clear(&text);
+	text_wrap(buf_text(&clean), 0, 2, (size_t)term_wrap_at(p->o.fd), &text);
 	buf_addc(&text, '\n');
-	text_clean(text.data, text.size, &clean);
 	if (p->o.live)
-		buf_add(&p->above, clean.data, clean.size);
+		buf_add(&p->above, text.data, text.size);
 	else
-		write_all(p->o.fd, clean.data, clean.size);
+		write_all(p->o.fd, text.data, text.size);
 	buf_release(&text);
 	buf_release(&clean);
 }

@@ -150,7 +150,7 @@ static void put_param(int id, union param_value value, struct buf *out)
 	else
 		buf_printf(out, "%s ", param_table[id].name);
 	params_format_short(id, value, 4, out);
-	buf_adds(out, after);
+	buf_add(out, after, strlen(after) - (after[0] && value.i == 1)); /* 1 beam */
 }
 
 void tally_describe(const char *label, const struct params *params, const bool varies[PARAM_COUNT], struct buf *out)

@@ -133,6 +133,11 @@ static void test_tally(void **state)
 	tally_describe(NULL, &runs[0].params, t.varies, &text);
 	assert_string_equal(text.data, "3 beams");
 	buf_clear(&text);
+	struct params one = runs[0].params;
+	PARAM_I(&one, num_beams) = 1;
+	tally_describe(NULL, &one, t.varies, &text);
+	assert_string_equal(text.data, "1 beam");
+	buf_clear(&text);
 	tally_describe("published", &runs[0].params, t.varies, &text);
 	assert_string_equal(text.data, "published");
 	buf_release(&text);
