@@ -197,7 +197,7 @@ void plan_print_explain(FILE *out, const struct spec *spec, const struct plan *p
 void plan_print_notices(FILE *out, const struct spec *spec, const struct plan *plan)
 {
 	for (size_t i = 0; i < spec->n_notices; i++)
-		term_say(out, "note: %s", spec->notices[i]);
+		term_say(out, "%s", spec->notices[i]);
 	for (size_t i = 0; i < plan->n_notices; i++)
 		term_say(out, "note: %s", plan->notices[i]);
 }

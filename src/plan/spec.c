@@ -1,9 +1,9 @@
 /* spec.c - a sweep file as a whole: read, overridden by --set, every key known; see spec.h.
  *
- * Second step of `sweep run`: file -> yaml.c -> here -> points.c. A W&B sweep file is accepted as it is, which means
- * three kinds of keys: those that mean something here, those that only drive W&B's own agents (accepted, each with a
- * notice, because silence would let people believe that `early_terminate` works), and the rest, which are typing
- * errors. The order of reading follows what needs what: data first (the metric names a split), parameters last
+ * Second step of `sweep run`: file -> yaml.c -> here -> points.c. There are four kinds of keys: those that mean something
+ * here, W&B's that only drive its own server and agents (accepted, each with a notice, because silence would let people
+ * believe that `early_terminate` works), W&B's that name a program to run (refused, because another program than that
+ * would run), and the rest, which are typing errors. The order of reading follows what needs what: data first (the metric names a split), parameters last
  * (`expected` names metrics). Nothing is computed here, and no file but the sweep file is opened (sources.c does). */
 #include "spec.h"
 
@@ -27,8 +27,6 @@ static const char *const keys_used[] = {"name",  "method",  "metric", "parameter
 static const struct {
 	const char *name, *why;
 } keys_unused[] = {
-	{"program", "`sweep` runs its own training and decoding"},
-	{"command", "`sweep` runs its own training and decoding"},
 	{"early_terminate", "every run is worked to its end"},
 	{"project", "it belongs to W&B's server"},
 	{"entity", "it belongs to W&B's server"},
@@ -41,15 +39,35 @@ static const struct {
 #define N_USED   (sizeof keys_used / sizeof *keys_used)
 #define N_UNUSED (sizeof keys_unused / sizeof *keys_unused)
 
-void spec_notice(struct spec *spec, const char *format, ...)
+static void add_notice(struct spec *spec, const char *kind, const char *format, va_list ap)
 {
 	struct buf text = BUF_INIT;
-	va_list ap;
-	va_start(ap, format);
+	buf_adds(&text, kind);
 	buf_vprintf(&text, format, ap);
-	va_end(ap);
+	for (size_t i = 0; i < spec->n_notices; i++) {
+		if (strcmp(spec->notices[i], text.data) == 0) {
+			buf_release(&text);
+			return;
+		}
+	}
 	spec->notices = mem_grow(spec->notices, spec->n_notices + 1, sizeof *spec->notices);
 	spec->notices[spec->n_notices++] = buf_detach(&text);
+}
+
+void spec_notice(struct spec *spec, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	add_notice(spec, "note: ", format, ap);
+	va_end(ap);
+}
+
+void spec_warning(struct spec *spec, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	add_notice(spec, "warning: ", format, ap);
+	va_end(ap);
 }
 
 int spec_keys(const struct yaml_node *node, const char *const *names, size_t n, const char *what, struct err *err)
@@ -144,6 +162,11 @@ static int check_top(struct spec *spec, const struct yaml_node *root, struct err
 			at++;
 		if (at < N_USED || strncmp(key->text, "x-", 2) == 0)
 			continue;
+		if (strcmp(key->text, "program") == 0 || strcmp(key->text, "command") == 0)
+			return yaml_err(key, err,
+					"`%s`: `sweep` cannot run programs of your own; it trains and decodes prefixes "
+					"of GPT-2 itself, and does that for this file once the key is taken out",
+					key->text);
 		if (at < N_USED + N_UNUSED) {
 			spec_notice(spec, "`%s` (line %zu) is not used: %s", names[at], key->line,
 				    keys_unused[at - N_USED].why);
@@ -259,11 +282,18 @@ static int read_metric(struct spec *spec, const struct yaml_node *node, struct e
 			spec_notice(spec, "`metric.target` (line %zu) is not used: every run is worked to its end",
 				    yaml_get(node, "target")->line);
 	}
-	if (!name)
-		return 0;
-	if (spec_text(name, "metric.name", false, &spec->metric, err) < 0)
+	if (name && (spec_text(name, "metric.name", false, &spec->metric, err) < 0 ||
+		     spec_check_metric(spec, name, "metric.name", spec->metric, err) < 0))
 		return -1;
-	return spec_check_metric(spec, name, "metric.name", spec->metric, err);
+	/* Every metric that there is today is a BLEU, whose direction nobody doubts. One that has none must be given one. */
+	if (!spec->maximize)
+		spec_warning(spec,
+			     "`goal: minimize` makes the run with the worst %s the best one: more BLEU is better; say "
+			     "`goal: maximize`",
+			     spec->metric);
+	else if (node->kind == YAML_MAP && !yaml_get(node, "goal"))
+		spec_notice(spec, "no `goal:` for %s, so it is maximized (W&B would minimize it)", spec->metric);
+	return 0;
 }
 
 /* Names are shown and stored for ever: as one line of letters. */
@@ -335,10 +365,14 @@ static int apply_override(struct yaml_node *root, const char *text, struct overr
 	const char *near = params_nearest(key->text);
 	if (!near)
 		near = err_nearest(key->text, keys_used, N_USED);
-	if (near)
+	struct buf foreign = BUF_INIT;
+	if (spec_foreign_describe(key->text, &foreign))
+		err_set(err, ERR_USAGE, "%s: %s", name, foreign.data);
+	else if (near)
 		err_set(err, ERR_USAGE, "%s: no such parameter or key; did you mean `%s`?", name, near);
 	else
 		err_set(err, ERR_USAGE, "%s: no such parameter or key; `sweep params` lists the parameters", name);
+	buf_release(&foreign);
 out:
 	free(name);
 	free(key_text);

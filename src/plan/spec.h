@@ -106,7 +106,7 @@ struct spec {
 	size_t n_grids;
 	struct spec_expected *expected;
 	size_t n_expected;
-	char **notices; /* accepted but unused keys (W&B's own), one sentence each */
+	char **notices; /* "note: ...", "warning: ...": for the user */
 	size_t n_notices;
 };
 
@@ -114,7 +114,7 @@ struct spec {
  * method, run_cap). They win over the file. */
 int spec_load(struct spec *spec, const char *path, const char *const *overrides, size_t n_overrides, struct err *err);
 void spec_release(struct spec *spec);
-/* One more sentence for spec->notices. */
+/* One more sentence for spec->notices; said once, however often. */
 void spec_notice(struct spec *spec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "spec_parts.h"
@@ -106,6 +107,52 @@ static bool takes_q(enum spec_distribution d)
 	       d == SPEC_Q_LOG_NORMAL;
 }
 
+/* Words that others use, whose nearest word of W&B's means something else. */
+static const struct {
+	const char *word, *meant;
+} other_words[] = {
+	{"loguniform", "log_uniform_values"},
+	{"log-uniform", "log_uniform_values"},
+	{"reciprocal", "log_uniform_values"},
+	{"qloguniform", "q_log_uniform_values"},
+	{"choice", "categorical"},
+	{"randint", "int_uniform"},
+};
+
+static int unknown_distribution(const char *name, const struct yaml_node *word, struct err *err)
+{
+	const char *names[N_DISTRIBUTIONS], *near = NULL;
+	char room[80];
+	yaml_found(word, room);
+	for (size_t i = 0; i < N_DISTRIBUTIONS; i++)
+		names[i] = distributions[i].name;
+	if (word->kind == YAML_SCALAR)
+		near = err_nearest(word->text, names, N_DISTRIBUTIONS);
+	for (size_t i = 0; word->kind == YAML_SCALAR && i < sizeof other_words / sizeof *other_words; i++)
+		if (strcasecmp(word->text, other_words[i].word) == 0)
+			near = other_words[i].meant;
+	if (!near)
+		return yaml_err(word, err, "%s: unknown distribution %s", name, room);
+	return yaml_err(word, err, "%s: unknown distribution %s; did you mean `%s`?%s", name, room, near,
+			strstr(near, "log_uniform_values")
+				? " (its min and max are values, those of log_uniform exponents)"
+				: "");
+}
+
+/* log_uniform takes exponents: 1e-5 to 1e-2 draws values around 1, which nobody who writes that wants. */
+static void warn_of_exponents(struct spec *spec, const struct spec_param *param)
+{
+	if (param->distribution != SPEC_LOG_UNIFORM && param->distribution != SPEC_Q_LOG_UNIFORM)
+		return;
+	if (param->min > 0 && (param->min < 0.1 || param->max <= 1))
+		spec_warning(
+			spec,
+			"%s (line %zu): log_uniform takes exponents, so `min` %g and `max` %g draw values from %.6g to "
+			"%.6g; log_uniform_values takes the values themselves",
+			param_table[param->id].name, param->line, param->min, param->max, exp(param->min),
+			exp(param->max));
+}
+
 /* The ends of a range must be values that the parameter can have (of log_uniform: their exponentials). */
 static int check_end(const struct spec_param *param, const struct yaml_node *node, double end, struct err *err)
 {
@@ -169,7 +216,7 @@ static int read_range(struct spec_param *param, const struct yaml_node *map, str
 }
 
 /* W&B's map of one parameter. */
-static int read_map(struct spec_param *param, const struct yaml_node *map, const struct spec *spec, struct err *err)
+static int read_map(struct spec_param *param, const struct yaml_node *map, struct spec *spec, struct err *err)
 {
 	static const char *const keys[] = {"value",         "values", "min",   "max", "distribution",
 					   "probabilities", "mu",     "sigma", "q"};
@@ -190,19 +237,12 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 	if (param->distribution == SPEC_INT_UNIFORM && param_table[param->id].type == PARAM_TYPE_FLOAT && !word)
 		param->distribution = SPEC_UNIFORM;
 	if (word) {
-		const char *names[N_DISTRIBUTIONS], *near = NULL;
-		size_t at = N_DISTRIBUTIONS;
-		for (size_t i = 0; i < N_DISTRIBUTIONS; i++) {
-			names[i] = distributions[i].name;
-			if (word->kind == YAML_SCALAR && strcmp(word->text, names[i]) == 0)
-				at = i;
-		}
-		if (word->kind == YAML_SCALAR)
-			near = err_nearest(word->text, names, N_DISTRIBUTIONS);
+		size_t at = 0;
+		while (at < N_DISTRIBUTIONS &&
+		       !(word->kind == YAML_SCALAR && strcmp(word->text, distributions[at].name) == 0))
+			at++;
 		if (at == N_DISTRIBUTIONS)
-			return near ? yaml_err(word, err, "%s: unknown distribution %s; did you mean `%s`?", name,
-					       yaml_found(word, room), near)
-				    : yaml_err(word, err, "%s: unknown distribution %s", name, yaml_found(word, room));
+			return unknown_distribution(name, word, err);
 		param->distribution = distributions[at].distribution;
 	}
 	if (param->distribution != SPEC_VALUES) {
@@ -215,7 +255,10 @@ static int read_map(struct spec_param *param, const struct yaml_node *map, const
 					name);
 		if (probabilities)
 			return yaml_err(probabilities, err, "%s: `probabilities` belong to `values`", name);
-		return read_range(param, map, err);
+		if (read_range(param, map, err) < 0)
+			return -1;
+		warn_of_exponents(spec, param);
+		return 0;
 	}
 	if (value && values)
 		return yaml_err(values, err, "%s: both `value` and `values`; give one of them", name);
@@ -307,9 +350,13 @@ static int read_grid(struct spec *spec, const struct yaml_node *map, bool in_lis
 		}
 		if (in_list && strcmp(key->text, "expected") == 0)
 			continue;
-		int id = params_find(key->text);
-		if (id < 0)
+		int id = params_find(key->text), foreign = id < 0 ? spec_foreign_read(spec, key, value, err) : 0;
+		if (id < 0 && foreign == 0)
 			return unknown_parameter(key, in_list, err);
+		if (foreign < 0)
+			return -1;
+		if (foreign > 0)
+			continue;
 		for (size_t j = 0; j < grid->n_params; j++)
 			if (grid->params[j].id == id)
 				return yaml_err(

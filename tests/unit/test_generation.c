@@ -155,7 +155,7 @@ static void test_plan(void **state)
 	assert_int_equal(points_defaults(&defaults, &spec, dir, &err), 0);
 	assert_int_equal(spec.n_notices, before + 2);
 	assert_string_equal(spec.notices[before],
-			    "temperature is 0.5 where the sweep file does not set it: the model's "
+			    "note: temperature is 0.5 where the sweep file does not set it: the model's "
 			    "generation_config.json says so");
 	assert_int_equal(points_make(&points, &spec, &defaults, &err), 0);
 	assert_int_equal(PARAM_I(&points.point[1].params, num_beams), 3);

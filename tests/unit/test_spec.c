@@ -159,9 +159,9 @@ static void test_wandb_file(void **state)
 {
 	(void)state;
 	struct spec spec;
-	load(&spec, "program: train.py\nmethod: random\nproject: p\nentity: e\ndescription: d\nrun_cap: 7\n"
+	load(&spec, "method: random\nproject: p\nentity: e\ndescription: d\nrun_cap: 7\n"
 		    "metric:\n  name: dev_sentence_bleu\n  goal: minimize\n  target: 5\n"
-		    "command:\n- ${env}\n- python3\nearly_terminate:\n  type: hyperband\n  s: 2\n"
+		    "early_terminate:\n  type: hyperband\n  s: 2\n"
 		    "parameters:\n"
 		    "  epochs: {value: 2}\n"
 		    "  batch_size: {values: [8, 16], probabilities: [0.25, 0.75]}\n"
@@ -182,8 +182,7 @@ static void test_wandb_file(void **state)
 	assert_string_equal(spec.metric, "dev_sentence_bleu");
 	assert_false(spec.maximize);
 	assert_string_equal(spec.name, "s"); /* of the file */
-	const char *unused[] = {"program", "project",         "entity",       "description",
-				"command", "early_terminate", "metric.target"};
+	const char *unused[] = {"project", "entity", "description", "early_terminate", "metric.target"};
 	for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
 		assert_true(has_notice(&spec, unused[i]));
 	assert_true(has_notice(&spec, "no `model:`") && has_notice(&spec, "no `dataset:`"));
@@ -195,6 +194,90 @@ static void test_wandb_file(void **state)
 	assert_true(param(&spec, 0, PARAM_length_penalty)->sigma == 1);
 	assert_int_equal(param(&spec, 0, PARAM_early_stopping)->values[2].i, EARLY_STOPPING_NEVER);
 	spec_release(&spec);
+}
+
+/* What a W&B user would be misled by: another program than ours, another default, exponents. */
+static void test_wandb_misunderstood(void **state)
+{
+	(void)state;
+	struct spec spec;
+	refused("method: grid\nprogram: train.py\nparameters: {epochs: 2}\n",
+		"s.yaml:2:1: `program`: `sweep` cannot run programs of your own");
+	refused("command: [python3, x.py]\nparameters: {epochs: 2}\n", "s.yaml:1:1: `command`: `sweep` cannot run");
+	load(&spec, "metric: {name: dev_bleu, goal: minimize}\nparameters: {epochs: 2}\n");
+	assert_true(has_notice(&spec, "warning: `goal: minimize` makes the run with the worst dev_bleu the best one"));
+	spec_release(&spec);
+	load(&spec, "metric: {name: dev_bleu}\nparameters: {epochs: 2}\n");
+	assert_true(spec.maximize && has_notice(&spec, "note: no `goal:` for dev_bleu, so it is maximized"));
+	spec_release(&spec);
+	load(&spec, "metric: {name: dev_bleu, goal: maximize}\nparameters: {epochs: 2}\n");
+	assert_false(has_notice(&spec, "goal"));
+	spec_release(&spec);
+	load(&spec, "metric: dev_bleu\nparameters: {epochs: 2}\n"); /* ours: W&B has no such form */
+	assert_false(has_notice(&spec, "goal"));
+	spec_release(&spec);
+	static const char range[] =
+		"method: random\nrun_cap: 2\nparameters:\n  lr: {distribution: log_uniform, min: %s, "
+		"max: %s}\n";
+	static const struct {
+		const char *min, *max;
+		bool warned;
+	} ranges[] = {{"1e-5", "1e-2", true},
+		      {"0.5", "1", true},
+		      {"-11", "-4", false},
+		      {"-3", "0.5", false},
+		      {"1", "4", false}};
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+		char *text = mem_printf(range, ranges[i].min, ranges[i].max);
+		load(&spec, text);
+		assert_int_equal(has_notice(&spec, "warning: learning_rate (line 4): log_uniform takes exponents"),
+				 ranges[i].warned);
+		assert_int_equal(has_notice(&spec, "log_uniform_values takes the values themselves"), ranges[i].warned);
+		free(text);
+		spec_release(&spec);
+	}
+	bad_param("lr: {distribution: loguniform, min: 1e-5, max: 1e-2}",
+		  "did you mean `log_uniform_values`? (its min");
+	bad_param("lr: {distribution: LogUniform, min: 1e-5, max: 1e-2}", "did you mean `log_uniform_values`?");
+	bad_param("lr: {distribution: qloguniform, min: 1e-5, max: 1e-2}", "did you mean `q_log_uniform_values`?");
+	bad_param("lr: {distribution: choice, values: [1]}", "did you mean `categorical`?");
+}
+
+/* Parameters that others have: no nearest name that misleads, and nothing said against a value that changes nothing. */
+static void test_foreign_parameters(void **state)
+{
+	(void)state;
+	struct spec spec;
+	load(&spec,
+	     "parameters:\n  num_beams: 2\n  repetition_penalty: 1.0\n  use_cache: True\n  min_new_tokens: [0, null]\n"
+	     "  eval_batch_size: {values: [8, 16]}\n  no_repeat_ngram_size: {value: 0}\n  min_length:\n"
+	     "  logging_steps: {min: 1, max: 5}\n");
+	assert_int_equal(spec.grids[0].n_params, 1);
+	const char *unused[] = {"repetition_penalty",   "use_cache",  "min_new_tokens", "eval_batch_size",
+				"no_repeat_ngram_size", "min_length", "logging_steps"};
+	for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+		assert_true(has_notice(&spec, unused[i]));
+	assert_true(has_notice(&spec, "`repetition_penalty` (line 3) is not used"));
+	spec_release(&spec);
+	/* said once, though the map that holds it is merged three times */
+	load(&spec,
+	     "model: demo\ndataset: demo\nx-a: &a {use_cache: true}\nparameters:\n- {<<: *a, num_beams: 1}\n- {<<: *a, "
+	     "num_beams: 2}\n- {<<: *a, num_beams: 3}\n");
+	assert_int_equal(spec.n_notices, 1);
+	spec_release(&spec);
+	bad_param("min_new_tokens: 5",
+		  "s.yaml:2:19: min_new_tokens: generate() has this parameter, `sweep` does not; accepted "
+		  "is only what changes nothing: 0 or null");
+	bad_param("min_length: [0, 5]", "2:19: min_length: generate() has this");
+	bad_param("repetition_penalty: {values: [1.0, 1.2]}", "repetition_penalty: generate() has this");
+	bad_param("repetition_penalty: {min: 1, max: 2}", "repetition_penalty: generate() has this");
+	bad_param("max_length: [40, 60]",
+		  "max_length: generate() has this parameter, `sweep` does not; say max_new_tokens for "
+		  "the texts that are written, pad_to_length for training pairs");
+	bad_param("lora_alpha: 16", "lora_alpha: PEFT has this parameter, `sweep` does not; it belongs to LoRA");
+	bad_param("warmup_ratio: 0.1", "say warmup_steps");
+	const char *set[] = {"min_new_tokens=3"};
+	refused_with("parameters: {num_beams: 1}\n", set, 1, "--set min_new_tokens: generate() has this parameter");
 }
 
 static void test_union_and_expected(void **state)
@@ -605,11 +688,12 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_design_example),     cmocka_unit_test(test_wandb_file),
-		cmocka_unit_test(test_union_and_expected), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_named_dataset),      cmocka_unit_test(test_top_level),
-		cmocka_unit_test(test_parameters),         cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_overrides),          cmocka_unit_test(test_files),
+		cmocka_unit_test(test_design_example),      cmocka_unit_test(test_wandb_file),
+		cmocka_unit_test(test_wandb_misunderstood), cmocka_unit_test(test_foreign_parameters),
+		cmocka_unit_test(test_union_and_expected),  cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_named_dataset),       cmocka_unit_test(test_top_level),
+		cmocka_unit_test(test_parameters),          cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_overrides),           cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
