@@ -16,22 +16,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/table.h"
 #include "plan_keys.h"
 #include "plan_merge.h"
 #include "plan_notes.h"
 #include "points.h"
 #include "sources.h"
 #include "spec.h"
-
-/* ------------------------------------------------------------------------------------------------ tables */
-
-/* Values of some parameters -> a number; open addressing, no removal. Hashes are kept, so that a full comparison (which
- * makes the other side's identity again) happens for equal ones only. */
-struct table {
-	uint32_t *slot; /* number + 1; 0 is free */
-	uint64_t *hash; /* of each number */
-	size_t mask, n, room;
-};
 
 struct build {
 	struct plan *plan;
@@ -69,61 +60,25 @@ static struct identity identify(const struct params *e, enum param_stage stage, 
 	return id;
 }
 
-static uint64_t identity_hash(const struct identity *id)
-{
-	uint64_t h = 0x9E3779B97F4A7C15u;
-	for (size_t i = 0; i < id->n; i++) {
-		h = (h ^ id->word[i]) * 0xBF58476D1CE4E5B9u;
-		h ^= h >> 29;
-	}
-	return h;
-}
-
 typedef struct identity identity_of(const struct build *b, size_t number);
 
-static void table_grow(struct table *t)
+struct wanted {
+	const struct build *b;
+	const struct identity *id;
+	identity_of *of; /* makes the identity of a number again */
+};
+
+static bool same_identity(size_t number, void *ctx)
 {
-	t->mask = t->mask ? 2 * t->mask + 1 : 1023;
-	free(t->slot);
-	t->slot = mem_zero(t->mask + 1, sizeof *t->slot);
-	for (size_t i = 0; i < t->n; i++) {
-		size_t at = (size_t)t->hash[i] & t->mask;
-		while (t->slot[at])
-			at = (at + 1) & t->mask;
-		t->slot[at] = (uint32_t)i + 1;
-	}
+	const struct wanted *wanted = ctx;
+	struct identity other = wanted->of(wanted->b, number);
+	return other.n == wanted->id->n && memcmp(other.word, wanted->id->word, other.n * sizeof *other.word) == 0;
 }
 
-static void table_release(struct table *t)
+static size_t find(struct table *t, const struct build *b, const struct identity *id, identity_of *of, bool *added)
 {
-	free(t->slot);
-	free(t->hash);
-}
-
-/* The number of an equal entry, or the next free number with *added. */
-static size_t table_find(struct table *t, const struct build *b, const struct identity *id, identity_of *of,
-			 bool *added)
-{
-	if (2 * (t->n + 1) > t->mask)
-		table_grow(t);
-	uint64_t hash = identity_hash(id);
-	for (size_t at = (size_t)hash & t->mask;; at = (at + 1) & t->mask) {
-		if (!t->slot[at]) {
-			t->slot[at] = (uint32_t)t->n + 1;
-			MEM_PUSH_ROOM(t->hash, t->n, t->room);
-			t->hash[t->n] = hash;
-			*added = true;
-			return t->n++;
-		}
-		size_t number = t->slot[at] - 1;
-		if (t->hash[number] != hash)
-			continue;
-		struct identity other = of(b, number);
-		if (other.n == id->n && memcmp(other.word, id->word, id->n * sizeof *id->word) == 0) {
-			*added = false;
-			return number;
-		}
-	}
+	struct wanted wanted = {b, id, of};
+	return table_add(t, table_hash(id->word, id->n), same_identity, &wanted, added);
 }
 
 static struct identity adapter_identity(const struct build *b, size_t number)
@@ -169,7 +124,7 @@ static size_t find_adapter(struct build *b, const struct params *effective)
 		return PLAN_NONE;
 	bool added;
 	struct identity id = identify(effective, PARAM_STAGE_TRAIN, 0, false);
-	size_t number = table_find(&b->adapters, b, &id, adapter_identity, &added);
+	size_t number = find(&b->adapters, b, &id, adapter_identity, &added);
 	if (!added)
 		return b->adapter_artifact[number];
 	struct plan_artifact a = {.kind = JOB_TRAIN, .params = *effective, .adapter = PLAN_NONE};
@@ -214,7 +169,7 @@ static void add_point(struct build *b, const struct point *point)
 	size_t adapter = find_adapter(b, &effective);
 	struct identity id = identify(&effective, PARAM_STAGE_DECODE, adapter, false);
 	bool added;
-	size_t number = table_find(&b->settings, b, &id, setting_identity, &added);
+	size_t number = find(&b->settings, b, &id, setting_identity, &added);
 	if (added) {
 		add_run(b, point, &effective, adapter);
 	} else if (!b->plan->runs[number].label) {
@@ -238,17 +193,9 @@ static size_t add_job(struct build *b, enum job_kind kind)
 	return plan->n_jobs++;
 }
 
-/* An array of a job in the arena, grown by doubling from 1 (most jobs make one or two things). */
 static void push_artifact(struct plan *plan, struct plan_job *job, size_t artifact)
 {
-	size_t n = job->n_artifacts;
-	if ((n & (n - 1)) == 0) {
-		size_t *more = arena_array(&plan->arena, n ? 2 * n : 1, sizeof *more);
-		if (n)
-			memcpy(more, job->artifacts, n * sizeof *more);
-		job->artifacts = more;
-	}
-	job->artifacts[job->n_artifacts++] = artifact;
+	plan_merge_push(plan, job, artifact);
 	plan->artifacts[artifact].job = (size_t)(job - plan->jobs);
 }
 
@@ -271,7 +218,7 @@ static void need_texts(struct build *b, size_t artifact, size_t split)
 	size_t adapter_job = a->adapter == PLAN_NONE ? PLAN_NONE : need_adapter(b, a->adapter);
 	struct identity id = identify(&a->params, PARAM_STAGE_DECODE, a->adapter, true);
 	bool added;
-	size_t number = table_find(&b->searches, b, &id, search_identity, &added);
+	size_t number = find(&b->searches, b, &id, search_identity, &added);
 	if (added) {
 		MEM_PUSH_ROOM(b->search_job, b->n_searches, b->room_searches);
 		b->n_searches++;
@@ -360,41 +307,43 @@ static size_t split_number(const struct spec *spec, const char *name)
 	return i;
 }
 
-/* Outputs, the splits they name and no others, and the key of one job. */
+/* The splits that a job's outputs name and no others, and its key. The outputs themselves are made when the job starts
+ * (plan_output): a million of them are half a gigabyte. */
 static void finish_job(struct build *b, struct plan_job *job)
 {
 	struct plan *plan = b->plan;
-	size_t *number = mem_array(plan->n_splits, sizeof *number);
 	bool *wanted = mem_zero(plan->n_splits + 1, sizeof *wanted);
-	memset(number, 0xff, plan->n_splits * sizeof *number);
-	job->job.n_outputs = job->n_artifacts;
-	job->job.outputs = arena_array(&plan->arena, job->n_artifacts, sizeof *job->job.outputs);
 	if (job->job.kind == JOB_DECODE)
 		job->job.splits = arena_array(&plan->arena, plan->n_splits, sizeof *job->job.splits);
 	struct hash *hash = hash_new();
 	for (size_t i = 0; i < job->n_artifacts; i++) {
 		const struct plan_artifact *a = &plan->artifacts[job->artifacts[i]];
-		struct job_output *output = &job->job.outputs[i];
-		*output = (struct job_output){.dir = a->dir, .params = a->params};
-		memcpy(output->key, a->key, HASH_HEX);
 		hash_add(hash, a->key, HASH_HEX - 1);
 		if (!a->split)
 			continue;
 		size_t split = split_number(b->spec, a->split);
-		if (number[split] == PLAN_NONE) {
-			number[split] = job->job.n_splits;
+		if (!wanted[split])
 			job->job.splits[job->job.n_splits++] = plan->check.splits[split];
-			wanted[split] = true;
-		}
-		output->split = number[split];
+		wanted[split] = true;
 	}
 	hash_end(hash, job->job.key);
 	if (job->job.kind == JOB_TRAIN)
-		memcpy(job->job.key, job->job.outputs[0].key, HASH_HEX);
+		memcpy(job->job.key, plan->artifacts[job->artifacts[0]].key, HASH_HEX);
 	wanted[plan->n_splits] = job->job.kind == JOB_TRAIN;
 	plan_keys_inputs(&b->keys, wanted, &job->job);
-	free(number);
 	free(wanted);
+}
+
+struct job_output plan_output(const struct plan *plan, const struct plan_job *job, size_t i)
+{
+	if (job->job.outputs)
+		return job->job.outputs[i];
+	const struct plan_artifact *a = &plan->artifacts[job->artifacts[i]];
+	struct job_output output = {.dir = a->dir, .params = a->params};
+	memcpy(output.key, a->key, HASH_HEX);
+	while (a->split && job->job.splits[output.split].name != a->split)
+		output.split++;
+	return output;
 }
 
 /* ------------------------------------------------------------------------------------------------ check, build */

@@ -57,7 +57,7 @@ struct plan_run {
 
 /* One job still to be done: ready to be written as a job file. A job waits for at most one other: its adapter's. */
 struct plan_job {
-	struct job job;
+	struct job job;    /* without its outputs: see plan_output */
 	char *title;       /* "train 20 virtual tokens", "decode 5 beams, 50 tokens, T 0.2": what people see */
 	char *why;         /* for --explain: one sentence, why it runs */
 	size_t waits_for;  /* job index or PLAN_NONE */
@@ -103,6 +103,8 @@ struct plan_options {
 
 int plan_build(struct plan *plan, const struct spec *spec, const struct sources *sources, const struct points *points,
 	       const struct plan_options *options, struct err *err);
+/* The i-th output of a job; its texts are the plan's. */
+struct job_output plan_output(const struct plan *plan, const struct plan_job *job, size_t i);
 void plan_release(struct plan *plan);
 
 #endif

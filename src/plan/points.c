@@ -17,40 +17,29 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/table.h"
 #include "spec.h"
 
-struct set {
-	uint32_t *slot; /* index of a point + 1; 0 is free */
-	size_t mask;
-};
-
-static uint64_t params_hash(const struct params *p)
+static bool same_point(size_t number, void *ctx)
 {
-	uint64_t h = 0x9E3779B97F4A7C15u;
-	for (int id = 0; id < PARAM_COUNT; id++) {
-		h = (h ^ (uint64_t)p->v[id].i) * 0xBF58476D1CE4E5B9u; /* the bits of a double too: no -0, one NaN */
-		h ^= h >> 29;
-	}
-	return h;
+	const struct points *points = ctx;
+	return memcmp(&points->point[number].params, &points->point[points->n].params, sizeof(struct params)) == 0;
 }
 
-/* Takes points->point[n] into the set; false when an equal one is there already (which gets its label, if it has none).
- */
-static bool take_point(struct points *points, struct set *set)
+/* Keeps points->point[n] unless there is an equal one (which gets its label, if it has none); false then. Values are
+ * compared by their bits, of a double too: there is no -0 and one NaN. */
+static bool take_point(struct points *points, struct table *table)
 {
+	bool added;
+	uint64_t word[PARAM_COUNT];
 	struct point *point = &points->point[points->n];
-	for (size_t at = (size_t)params_hash(&point->params) & set->mask;; at = (at + 1) & set->mask) {
-		if (!set->slot[at]) {
-			set->slot[at] = (uint32_t)++points->n;
-			return true;
-		}
-		struct point *other = &points->point[set->slot[at] - 1];
-		if (memcmp(&other->params, &point->params, sizeof point->params) != 0)
-			continue;
-		if (!other->label)
-			other->label = point->label;
-		return false;
-	}
+	memcpy(word, &point->params, sizeof word);
+	struct point *other =
+		&points->point[table_add(table, table_hash(word, PARAM_COUNT), same_point, points, &added)];
+	points->n += added;
+	if (!other->label)
+		other->label = point->label;
+	return added;
 }
 
 /* The sum of the grids' products; a sentence when that is above POINTS_MAX. In doubles: exact up to 2^53, and large
@@ -85,8 +74,8 @@ static int count_points(const struct spec *spec, size_t *count, struct err *err)
 }
 
 /* Whole grids, the last parameter fastest, until `cap` points are there. */
-static void multiply_out(struct points *points, struct set *set, const struct spec *spec, const struct params *defaults,
-			 size_t cap)
+static void multiply_out(struct points *points, struct table *table, const struct spec *spec,
+			 const struct params *defaults, size_t cap)
 {
 	for (size_t g = 0; g < spec->n_grids; g++) {
 		const struct spec_grid *grid = &spec->grids[g];
@@ -96,7 +85,7 @@ static void multiply_out(struct points *points, struct set *set, const struct sp
 			current.v[grid->params[j].id] = grid->params[j].values[0];
 		for (bool more = true; more && points->n < cap;) {
 			points->point[points->n] = (struct point){current, grid->label};
-			if (!take_point(points, set))
+			if (!take_point(points, table))
 				points->duplicates++;
 			more = false;
 			for (size_t j = grid->n_params; j-- > 0 && !more;) {
@@ -221,8 +210,8 @@ static int draw_accepted(const struct spec_param *param, const struct spec *spec
 		      "%s: 1,000 draws of its distribution gave no value that it accepts", name);
 }
 
-static int draw_points(struct points *points, struct set *set, const struct spec *spec, const struct params *defaults,
-		       struct err *err)
+static int draw_points(struct points *points, struct table *table, const struct spec *spec,
+		       const struct params *defaults, struct err *err)
 {
 	struct draw d = {.key = rng_key(spec->seed, RNG_POINTS)};
 	uint64_t cap = (uint64_t)spec->run_cap, last = 50 * cap + 1000;
@@ -238,7 +227,7 @@ static int draw_points(struct points *points, struct set *set, const struct spec
 		for (size_t j = 0; j < grid->n_params; j++)
 			if (draw_accepted(&grid->params[j], spec, &d, &point->params.v[grid->params[j].id], err) < 0)
 				return -1;
-		take_point(points, set);
+		take_point(points, table);
 	}
 	return 0;
 }
@@ -295,17 +284,14 @@ int points_make(struct points *points, const struct spec *spec, const struct par
 	size_t most = (size_t)spec->run_cap;
 	if (spec->method == SPEC_GRID && count_points(spec, &most, err) < 0)
 		return -1;
-	struct set set = {.mask = 1};
-	while (set.mask < 2 * most)
-		set.mask = 2 * set.mask + 1;
-	set.slot = mem_zero(set.mask + 1, sizeof *set.slot);
+	struct table table = {0};
 	points->point = mem_array(most + 1, sizeof *points->point);
 	int result = 0;
 	if (spec->method == SPEC_GRID)
-		multiply_out(points, &set, spec, defaults, spec->run_cap ? (size_t)spec->run_cap : most);
+		multiply_out(points, &table, spec, defaults, spec->run_cap ? (size_t)spec->run_cap : most);
 	else
-		result = draw_points(points, &set, spec, defaults, err);
-	free(set.slot);
+		result = draw_points(points, &table, spec, defaults, err);
+	table_release(&table);
 	if (result < 0)
 		points_release(points);
 	return result;

@@ -148,11 +148,12 @@ static char *job_text(const struct sched *s, size_t index)
 {
 	const struct plan_job *job = &s->plan->jobs[index];
 	struct job part = job->job;
-	part.outputs = mem_array(job->job.n_outputs, sizeof *part.outputs);
+	size_t n = job->job.n_outputs ? job->job.n_outputs : job->n_artifacts;
+	part.outputs = mem_array(n, sizeof *part.outputs);
 	part.n_outputs = 0;
-	for (size_t i = 0; i < job->job.n_outputs; i++)
+	for (size_t i = 0; i < n; i++)
 		if (i >= job->n_artifacts || s->made[job->artifacts[i]] != MADE_WELL)
-			part.outputs[part.n_outputs++] = job->job.outputs[i];
+			part.outputs[part.n_outputs++] = plan_output(s->plan, job, i);
 	struct buf text = BUF_INIT;
 	job_format(&part, &text);
 	free(part.outputs);

@@ -116,7 +116,9 @@ static void build(struct made *m, const char *text, struct existing *e)
 	for (size_t i = 0; i < plan->n_jobs; i++) {
 		const struct plan_job *job = &plan->jobs[i];
 		assert_true(job->waits_for == PLAN_NONE || job->waits_for < i);
-		assert_int_equal(job->n_artifacts, job->job.n_outputs);
+		struct job whole = job->job;
+		whole.n_outputs = job->n_artifacts;
+		whole.outputs = mem_array(whole.n_outputs, sizeof *whole.outputs);
 		assert_in_range(job->n_artifacts, 1, PLAN_OUTPUTS_MAX);
 		assert_non_null(job->title);
 		assert_non_null(job->why);
@@ -126,19 +128,21 @@ static void build(struct made *m, const char *text, struct existing *e)
 			assert_false(a->have);
 			assert_int_equal(a->job, i);
 			assert_int_equal(a->kind, job->job.kind);
-			assert_string_equal(a->key, job->job.outputs[j].key);
-			assert_string_equal(a->dir, job->job.outputs[j].dir);
-			assert_memory_equal(&a->params, &job->job.outputs[j].params, sizeof a->params);
+			struct job_output output = whole.outputs[j] = plan_output(plan, job, j);
+			assert_string_equal(a->key, output.key);
+			assert_string_equal(a->dir, output.dir);
+			assert_memory_equal(&a->params, &output.params, sizeof a->params);
 			if (a->kind == JOB_DECODE) {
-				assert_true(job->job.outputs[j].split < job->job.n_splits);
-				assert_string_equal(job->job.splits[job->job.outputs[j].split].name, a->split);
+				assert_true(output.split < job->job.n_splits);
+				assert_string_equal(job->job.splits[output.split].name, a->split);
 				assert_true((a->adapter == PLAN_NONE) == (job->job.adapter == NULL));
 			}
 		}
 		struct buf text1 = BUF_INIT; /* a job file that can be written and read */
 		struct job back;
 		struct err err = {0};
-		job_format(&job->job, &text1);
+		job_format(&whole, &text1);
+		free(whole.outputs);
 		write_text("job.json", text1.data);
 		char *path = fs_join(folder, "job.json");
 		if (i < 50 && job_read(&back, path, &err) < 0)
@@ -510,6 +514,30 @@ static void test_inputs(void **state)
 	release(&m);
 }
 
+/* Jobs that are full leave no searches over that could have shared one. */
+static void test_merge_is_tight(void **state)
+{
+	(void)state;
+	struct made m;
+	struct buf text = BUF_INIT;
+	write_text("ten.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+	buf_adds(&text, "model: model\ndataset: {eval: {dev: ten.txt}}\nparameters:\n  num_virtual_tokens: 0\n"
+			"  do_sample: true\n  max_new_tokens: 40\n  num_beams: 199\n  temperature: [");
+	for (int i = 0; i < 30; i++)
+		buf_printf(&text, "%s%g", i ? ", " : "", 1 + 0.1 * i);
+	buf_adds(&text, "]\n");
+	workers = 1;
+	build(&m, text.data, NULL);
+	workers = 0;
+	/* 10 tables x (30 + 40 tokens x 199 beams) = 79,900 rows: two fit below 200,000 */
+	assert_int_equal(m.plan.n_runs, 30);
+	assert_int_equal(m.plan.n_jobs, 15);
+	for (size_t i = 0; i < m.plan.n_jobs; i++)
+		assert_int_equal(m.plan.jobs[i].n_searches, 2);
+	release(&m);
+	buf_release(&text);
+}
+
 static void test_many_outputs(void **state)
 {
 	(void)state;
@@ -667,10 +695,12 @@ static void test_merging(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sharing), cmocka_unit_test(test_collapse), cmocka_unit_test(test_base_model),
-		cmocka_unit_test(test_reuse),   cmocka_unit_test(test_key_text), cmocka_unit_test(test_key_depends),
-		cmocka_unit_test(test_splits),  cmocka_unit_test(test_inputs),   cmocka_unit_test(test_many_outputs),
-		cmocka_unit_test(test_print),   cmocka_unit_test(test_merging),
+		cmocka_unit_test(test_sharing),        cmocka_unit_test(test_collapse),
+		cmocka_unit_test(test_base_model),     cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_key_text),       cmocka_unit_test(test_key_depends),
+		cmocka_unit_test(test_splits),         cmocka_unit_test(test_many_outputs),
+		cmocka_unit_test(test_print),          cmocka_unit_test(test_merging),
+		cmocka_unit_test(test_merge_is_tight), cmocka_unit_test(test_inputs),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
