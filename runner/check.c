@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter.h"
 #include "base/event.h"
@@ -89,6 +90,16 @@ static int check_split(struct check *c, size_t split, struct err *err)
 	return result;
 }
 
+/* The values of one output are at fault: says of which, so that `sweep run` can name the run. */
+static int refuse_output(const struct job_output *o, const struct err *err)
+{
+	struct event event = {.kind = EVENT_ERROR, .error_kind = err->kind};
+	memcpy(event.key, o->key, HASH_HEX);
+	snprintf(event.text, sizeof event.text, "%s", err->text);
+	event_send(&event);
+	return -1;
+}
+
 static int check_decode(struct check *c, const struct job_output *o, struct err *err)
 {
 	if (check_split(c, o->split, err) < 0)
@@ -97,11 +108,12 @@ static int check_decode(struct check *c, const struct job_output *o, struct err 
 	size_t n = c->longest[o->split], all = v + n + more;
 	if (all <= c->model.n_positions)
 		return 0;
-	return err_at(err, c->job->splits[o->split].input, 0, 0,
-		      "input %zu needs %zu positions (num_virtual_tokens %zu, prompt %zu, max_new_tokens %zu), but the "
-		      "model has "
-		      "%zu",
-		      c->input[o->split], all, v, n, more, c->model.n_positions);
+	err_at(err, c->job->splits[o->split].input, 0, 0,
+	       "input %zu needs %zu positions (num_virtual_tokens %zu, prompt %zu, max_new_tokens %zu), but the "
+	       "model has "
+	       "%zu",
+	       c->input[o->split], all, v, n, more, c->model.n_positions);
+	return refuse_output(o, err);
 }
 
 /* The training pairs that every training uses, and of the first i+1 of them which is longest in all, and in its prompt.
@@ -183,8 +195,8 @@ static int check_trainings(const struct check *c, struct err *err)
 	struct pairs p = {0};
 	int result = load_pairs(c, &p, all ? 0 : limit, err);
 	for (size_t i = 0; i < c->job->n_outputs && result == 0; i++)
-		if (is_training(c->job, &c->job->outputs[i]))
-			result = check_training(c, &p, &c->job->outputs[i], err);
+		if (is_training(c->job, &c->job->outputs[i]) && check_training(c, &p, &c->job->outputs[i], err) < 0)
+			result = refuse_output(&c->job->outputs[i], err);
 	dataset_release_train(&p.train);
 	free(p.longest);
 	free(p.longest_prompt);

@@ -19,6 +19,7 @@
 #include "cli.h"
 #include "hub/hub.h"
 #include "hub/hub_bar.h"
+#include "plan/plan_notes.h"
 #include "plan/plan_workers.h"
 #include "plan/points.h"
 #include "plan/sources.h"
@@ -204,6 +205,7 @@ struct check {
 	bool live;  /* a line on the terminal is in the way */
 	bool input; /* the user's files are at fault, not a worker that died */
 	struct err err;
+	char key[HASH_HEX]; /* of the output whose values are, or empty */
 	char *log_tail;
 };
 
@@ -217,6 +219,8 @@ static int check_event(void *ctx, size_t job, int worker, const struct event *ev
 		fputs(c->live ? TERM_CLEAR_LINE : "", stderr);
 		term_say(stderr, "note: %s", event->text);
 	}
+	if (event->kind == EVENT_ERROR && event->key[0])
+		memcpy(c->key, event->key, sizeof c->key);
 	if (event->kind == EVENT_ERROR)
 		c->input = event->error_kind == ERR_INPUT || event->error_kind == ERR_USAGE;
 	return 0;
@@ -254,6 +258,10 @@ static int run_check(struct run *r, struct err *err)
 	if (status == 0 && result.failed) {
 		*err = check.err;
 		status = -1;
+		struct buf run = BUF_INIT;
+		if (check.key[0] && plan_notes_run(&r->plan, &r->spec, check.key, err->text, &run))
+			err_prefix(err, "%s", run.data);
+		buf_release(&run);
 		if (!check.input && check.log_tail)
 			fprintf(stderr, "%s\n", check.log_tail);
 	} else if (status == 0 && result.interrupted) {

@@ -22,7 +22,8 @@ enum event_kind {
 	EVENT_PROGRESS, /* phase ("load", "train", "decode"), done of total (steps; inputs), tokens_per_second */
 	EVENT_LOSS,     /* step (from 1) of total, loss, learning_rate, tokens_per_second */
 	EVENT_ARTIFACT, /* key: that artifact's folder is in place */
-	EVENT_ERROR,    /* text: one sentence; error_kind: of err.h (ERR_INPUT is never retried, ERR_ROOM stops all) */
+	EVENT_ERROR,    /* text: one sentence; error_kind: of err.h (ERR_INPUT is never retried, ERR_ROOM stops all);
+			   key: of the output at fault, when it is one */
 	EVENT_DONE,     /* the job is complete: seconds, tokens_per_second, peak_rss_kb */
 	EVENT_VALUE,    /* a program reported: text = its name, step, value (NaN and infinities too) */
 	EVENT_NOTE,     /* text: one sentence that the user should read, though nothing failed */

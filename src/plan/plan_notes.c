@@ -267,3 +267,59 @@ void plan_notes_titles(struct plan *plan)
 	free(waiting);
 	buf_release(&text);
 }
+
+/* ------------------------------------------------------------------------------------------------ runs */
+
+static bool has_value(const struct spec_param *param, union param_value value)
+{
+	for (size_t i = 0; i < param->n_values; i++)
+		if (params_value_equal(param->id, param->values[i], value))
+			return true;
+	return param->distribution != SPEC_VALUES;
+}
+
+/* Where the sweep file gives a run its value of a parameter; NULL: nowhere, it is the default. */
+static const struct spec_param *place_of(const struct spec *spec, const struct params *run, int id)
+{
+	for (size_t i = 0; i < spec->n_grids; i++) {
+		const struct spec_param *found = NULL;
+		bool fits = true;
+		for (size_t j = 0; j < spec->grids[i].n_params; j++) {
+			const struct spec_param *param = &spec->grids[i].params[j];
+			fits = fits && has_value(param, run->v[param->id]);
+			found = param->id == id ? param : found;
+		}
+		if (fits && found)
+			return found;
+	}
+	return NULL;
+}
+
+bool plan_notes_run(const struct plan *plan, const struct spec *spec, const char *key, const char *reason,
+		    struct buf *out)
+{
+	static const int ids[] = {PARAM_max_new_tokens, PARAM_pad_to_length, PARAM_num_virtual_tokens};
+	size_t artifact = 0, r = 0;
+	while (artifact < plan->n_artifacts && strcmp(plan->artifacts[artifact].key, key) != 0)
+		artifact++;
+	for (bool found = false; r < plan->n_runs && !found; r += !found) {
+		found = plan->runs[r].adapter == artifact;
+		for (size_t i = 0; i < plan->n_splits && !found; i++)
+			found = plan->runs[r].artifacts[i] == artifact;
+	}
+	if (artifact == plan->n_artifacts || r == plan->n_runs)
+		return false;
+	const struct spec_param *place = NULL;
+	for (size_t i = 0; i < sizeof ids / sizeof *ids && !place; i++)
+		if (strstr(reason, param_table[ids[i]].name))
+			place = place_of(spec, &plan->runs[r].params, ids[i]);
+	bool varies[PARAM_COUNT];
+	plan_notes_varying(plan, varies);
+	buf_adds(out, spec->path);
+	if (place && place->line)
+		buf_printf(out, ":%zu:%zu", place->line, place->column);
+	buf_printf(out, ": run %zu of %zu (", r + 1, plan->n_runs);
+	plan_notes_name(plan, &artifact, 1, varies, out);
+	buf_adds(out, ")");
+	return true;
+}

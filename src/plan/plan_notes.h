@@ -25,6 +25,10 @@ void plan_notes_titles(struct plan *plan);
 /* The name of the work that makes an artifact: also for those that exist already. varies: plan_notes_varying. */
 void plan_notes_name(const struct plan *plan, const size_t *artifacts, size_t n, const bool varies[PARAM_COUNT],
 		     struct buf *out);
+/* "s.yaml:7:3: run 5 of 36 (decode 5 virtual: 2000 tokens)" for the first run that needs the artifact with this key; the
+ * place is that of the parameter that `reason` names. False when no run does. */
+bool plan_notes_run(const struct plan *plan, const struct spec *spec, const char *key, const char *reason,
+		    struct buf *out);
 /* Which parameters differ between the plan's runs. */
 void plan_notes_varying(const struct plan *plan, bool varies[PARAM_COUNT]);
 

@@ -41,7 +41,7 @@ struct spec_param {
 	double *probabilities;     /* method random with `probabilities`, or NULL */
 	size_t n_values;
 	double min, max, mu, sigma, q;
-	size_t line, column;
+	size_t line, column; /* 0: of --set */
 };
 
 /* One map of parameters: the grid is their product; several maps: the union of their grids. */

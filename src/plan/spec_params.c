@@ -145,12 +145,10 @@ static void warn_of_exponents(struct spec *spec, const struct spec_param *param)
 	if (param->distribution != SPEC_LOG_UNIFORM && param->distribution != SPEC_Q_LOG_UNIFORM)
 		return;
 	if (param->min > 0 && (param->min < 0.1 || param->max <= 1))
-		spec_warning(
-			spec,
-			"%s (line %zu): log_uniform takes exponents, so `min` %g and `max` %g draw values from %.6g to "
-			"%.6g; log_uniform_values takes the values themselves",
-			param_table[param->id].name, param->line, param->min, param->max, exp(param->min),
-			exp(param->max));
+		spec_warning(spec,
+			     "%s: log_uniform takes exponents, so `min` %g and `max` %g draw values from %.6g to "
+			     "%.6g; log_uniform_values takes the values themselves",
+			     param_table[param->id].name, param->min, param->max, exp(param->min), exp(param->max));
 }
 
 /* The ends of a range must be values that the parameter can have (of log_uniform: their exponentials). */
@@ -364,7 +362,11 @@ static int read_grid(struct spec *spec, const struct yaml_node *map, bool in_lis
 					"%s is given twice (`%s` is the same parameter); the first is on line %zu",
 					param_table[id].name, key->text, grid->params[j].line);
 		struct spec_param *param = &grid->params[grid->n_params++];
-		*param = (struct spec_param){.id = id, .line = key->line, .column = key->column};
+		*param = (struct spec_param){.id = id};
+		if (strcmp(key->file, spec->path) == 0) { /* not of --set */
+			param->line = key->line;
+			param->column = key->column;
+		}
 		if (value->kind == YAML_MAP ? read_map(param, value, spec, err) : read_values(param, value, err))
 			return -1;
 	}

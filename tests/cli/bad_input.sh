@@ -163,6 +163,12 @@ sweep_file d.yaml "${good[@]}" '  max_new_tokens: 5000'
 bad_run 'positions' d.yaml
 sweep_file d.yaml "${good[@]}" '  num_virtual_tokens: 1000'
 bad_run 'positions' d.yaml
+# one point of several: which run it is, and where the file says so
+sweep_file d.yaml "${good[@]}" '  max_new_tokens: [5, 5000]'
+bad_run ': run 2 of 2 (decode' d.yaml
+line=$(grep -n 'max_new_tokens: \[5, 5000\]' d.yaml | cut -d: -f1)
+expect_err "d.yaml:$line:3: run 2 of 2"
+bad_run 'good.yaml: run 2 of 2 (decode' good.yaml --set 'max_new_tokens=[5, 5000]'
 recorded "bad data"
 
 # --- results.db

@@ -230,7 +230,7 @@ static void test_wandb_misunderstood(void **state)
 	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
 		char *text = mem_printf(range, ranges[i].min, ranges[i].max);
 		load(&spec, text);
-		assert_int_equal(has_notice(&spec, "warning: learning_rate (line 4): log_uniform takes exponents"),
+		assert_int_equal(has_notice(&spec, "warning: learning_rate: log_uniform takes exponents"),
 				 ranges[i].warned);
 		assert_int_equal(has_notice(&spec, "log_uniform_values takes the values themselves"), ranges[i].warned);
 		free(text);
