@@ -3,7 +3,8 @@
  *     int cmd_params(int argc, char **argv, struct err *err);     argv[0] is the command's name
  *
  * A command returns its exit status (0, 1, 2, 130), or -1 with err filled: main then prints "sweep: <sentence>" to
- * stderr and exits with 2 (1 for ERR_INTERNAL, our own mistake, and for ERR_CHANGED: try again). Results go to stdout, everything else to stderr. */
+ * stderr and exits with 2 (1 for ERR_INTERNAL, our own mistake, and for ERR_MOVED and ERR_CHANGED: try again). Results go
+ * to stdout, everything else to stderr. */
 #ifndef SWEEP_CLI_H
 #define SWEEP_CLI_H
 

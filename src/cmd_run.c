@@ -366,6 +366,11 @@ static void say_end(const struct run *r)
 static void say_halted(struct run *r, const struct err *err)
 {
 	bool changed = err->kind == ERR_CHANGED;
+	if (err->kind == ERR_MOVED) {
+		term_say(stderr, "sweep: %s", err->text);
+		r->status = 1;
+		return;
+	}
 	term_say(stderr, "sweep: %s; finished work is kept, and the same command %s", err->text,
 		 changed ? "does with the file as it is now what is to be done" : "goes on from here");
 	r->status = changed ? 1 : 2;

@@ -16,7 +16,7 @@ static int complain(const struct err *err)
 {
 	fflush(stdout);
 	term_say(stderr, "sweep: %s", err->text);
-	return err->kind == ERR_INTERNAL || err->kind == ERR_CHANGED ? 1 : 2;
+	return err->kind == ERR_INTERNAL || err->kind == ERR_MOVED || err->kind == ERR_CHANGED ? 1 : 2;
 }
 
 static int unknown_command(const char *word)

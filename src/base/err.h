@@ -28,6 +28,7 @@ enum err_kind {
 	ERR_DATABASE, /* results.db itself: damaged, read-only, no database; never the fault of what it was to take in */
 	ERR_INTERNAL, /* our mistake */
 	ERR_ROOM,     /* results cannot be written: disk, quota or file size limit reached, or a read-only place */
+	ERR_MOVED,    /* results.db is not where it was when the sweep began; the sentence says where what it held is */
 	ERR_CHANGED,  /* a file that results depend on is not what it was when they were planned */
 };
 

@@ -204,6 +204,7 @@ static void on_stalled(void *ctx, size_t job, int worker, int64_t ms)
 static void on_interrupted(void *ctx, int times)
 {
 	struct record *r = ctx;
+	store_hurry(r->store);
 	progress_line(r->progress,
 		      times == 1 ? "stopping; finished work is kept (once more: stop at once)" : "stopping at once");
 }

@@ -253,7 +253,8 @@ int store_finish(struct store *s, int result, struct err *err)
 		result = store_schema_view(s, err);
 		s->view_stale = false;
 	}
-	if (result == 0 && store_do(s, err, outermost ? "COMMIT" : "RELEASE inner", "") == 0)
+	bool same = !outermost || store_file_same(s);
+	if (result == 0 && same && store_do(s, err, outermost ? "COMMIT" : "RELEASE inner", "") == 0)
 		return outermost ? store_sync(s, err) : 0;
 	/* A failed COMMIT (disk full) leaves the transaction open; some failures have rolled back already. */
 	if (!sqlite3_get_autocommit(s->db)) {
@@ -262,6 +263,8 @@ int store_finish(struct store *s, int result, struct err *err)
 		else
 			sqlite3_exec(s->db, "ROLLBACK TO inner; RELEASE inner", NULL, NULL, NULL);
 	}
+	if (!same && result == 0) /* now that no transaction is in its way */
+		store_file_check(s, err);
 	return -1;
 }
 

@@ -28,9 +28,11 @@ enum store_mode { STORE_READ, STORE_WRITE };
  * STORE_WRITE makes, migrates and takes the writer's locks (a second scheduler on the same file or the same artifacts,
  * by whatever name, gets a sentence with the first one's pid). Refuses a file that is no database, is of a newer
  * version, or cannot be written. A file that is moved, deleted or replaced later fails the next transaction with
- * ERR_CHANGED. */
+ * ERR_MOVED. */
 int store_open(struct store **store, const char *path, enum store_mode mode, struct err *err);
 void store_close(struct store *store);
+/* An interrupt came: what is still to be written waits a second at most for somebody else who has the file. */
+void store_hurry(struct store *store);
 /* The folder of a database's artifacts, absolute: "<path without .db>.artifacts", links resolved. */
 char *store_artifacts_of(const char *path); /* of a file that need not be there; the caller frees */
 const char *store_artifacts_dir(const struct store *store);

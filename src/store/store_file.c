@@ -26,9 +26,10 @@
 #include "base/mem.h"
 #include "store_internal.h"
 
-#define WRITER_PATIENCE_MS 30000
-#define READER_PATIENCE_MS 10000
-#define NAP_MS             20
+#define WRITER_PATIENCE_MS  30000
+#define READER_PATIENCE_MS  10000
+#define HURRIED_PATIENCE_MS 1000
+#define NAP_MS              20
 
 static void nap(void)
 {
@@ -179,17 +180,17 @@ static int moved(struct store *s, const char *what, struct err *err)
 	place[n > 0 ? n : 0] = '\0';
 	if (n > 0 && fstat(s->file_fd, &open_one) == 0 && stat(place, &there) == 0 && there.st_ino == open_one.st_ino &&
 	    there.st_dev == open_one.st_dev)
-		return err_set(err, ERR_CHANGED,
+		return err_set(err, ERR_MOVED,
 			       "%s was %s while the sweep ran; what was recorded is in %s: move it back, or give it "
 			       "with --db",
 			       s->path, strcmp(what, "deleted") == 0 ? "moved" : what, place);
 	char *saved;
 	if (save_copy(s, &saved))
-		err_set(err, ERR_CHANGED,
+		err_set(err, ERR_MOVED,
 			"%s was %s while the sweep ran; what it held is saved as %s: give it the old name again",
 			s->path, what, saved);
 	else
-		err_set(err, ERR_CHANGED,
+		err_set(err, ERR_MOVED,
 			"%s was %s while the sweep ran; what is in %s is taken over into a new one, not computed again",
 			s->path, what, s->artifacts_dir);
 	free(saved);
@@ -197,21 +198,24 @@ static int moved(struct store *s, const char *what, struct err *err)
 }
 
 /* The log must reach as far as the index (the -shm file, sqlite.org/walformat.html) says: its frames are commits that
- * the database does not have yet. */
+ * the database does not have yet. One that was cut, and then written to where it had ended, begins with a hole. */
 static bool log_is_whole(const struct store *s)
 {
-	unsigned char header[20];
+	static const unsigned char magic[3] = {0x37, 0x7f, 0x06};
+	unsigned char header[20], first[3];
 	uint16_t page;
 	uint32_t frames;
 	struct stat st;
-	if (s->shm_fd < 0 || pread(s->shm_fd, header, sizeof header, 0) != sizeof header)
+	if (s->shm_fd < 0 || s->wal_fd < 0 || pread(s->shm_fd, header, sizeof header, 0) != sizeof header)
 		return true;
 	memcpy(&page, header + 14, sizeof page);
 	memcpy(&frames, header + 16, sizeof frames);
 	if (header[12] == 0 || frames == 0) /* being made; all of it is in the database */
 		return true;
 	int64_t size = page == 1 ? 65536 : page;
-	return stat(s->wal, &st) == 0 && st.st_ino == s->wal_inode && st.st_size >= 32 + (int64_t)frames * (size + 24);
+	return stat(s->wal, &st) == 0 && st.st_ino == s->wal_inode &&
+	       st.st_size >= 32 + (int64_t)frames * (size + 24) &&
+	       pread(s->wal_fd, first, sizeof first, 0) == sizeof first && memcmp(first, magic, sizeof magic) == 0;
 }
 
 /* After the first transaction, which has made both files. */
@@ -221,37 +225,58 @@ static void watch_log(struct store *s)
 	struct stat st;
 	if (stat(s->wal, &st) == 0) {
 		s->wal_inode = st.st_ino;
+		s->wal_fd = open(s->wal, O_RDONLY | O_CLOEXEC);
 		s->shm_fd = open(shm, O_RDONLY | O_CLOEXEC);
 	}
 	free(shm);
 }
 
-int store_file_check(struct store *s, struct err *err)
+enum place { SAME, DELETED, REPLACED, LOG_CUT };
+
+static enum place look(const struct store *s)
 {
 	struct stat open_one, there;
 	if (s->mode != STORE_WRITE || s->in_memory || fstat(s->file_fd, &open_one) < 0)
-		return 0;
+		return SAME;
+	if (stat(s->real, &there) < 0)
+		return DELETED;
+	if (there.st_ino != open_one.st_ino || there.st_dev != open_one.st_dev)
+		return REPLACED;
+	return log_is_whole(s) ? SAME : LOG_CUT;
+}
+
+bool store_file_same(const struct store *s)
+{
+	return !s->gone.kind && look(s) == SAME;
+}
+
+int store_file_check(struct store *s, struct err *err)
+{
 	if (s->gone.kind) { /* once is enough */
 		*err = s->gone;
 		return -1;
 	}
-	int result = 0;
-	if (stat(s->real, &there) < 0)
-		result = moved(s, "deleted", err);
-	else if (there.st_ino != open_one.st_ino || there.st_dev != open_one.st_dev)
-		result = moved(s, "replaced by another file", err);
-	else if (!log_is_whole(s)) {
+	switch (look(s)) {
+	case SAME:
+		return 0;
+	case DELETED:
+		moved(s, "deleted", err);
+		break;
+	case REPLACED:
+		moved(s, "replaced by another file", err);
+		break;
+	case LOG_CUT:
 		/* what is left of the log must not be copied into the database as if it were all */
 		sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		result = err_set(
-			err, ERR_CHANGED,
-			"%s-wal was cut or removed while the sweep ran, and with it the last results; what is in %s "
-			"is taken over when the same command runs again, not computed again",
+		err_set(err, ERR_MOVED,
+			"%s-wal was cut or removed while the sweep ran, and with it the last results; what is in %s is "
+			"taken "
+			"over when the same command runs again, not computed again",
 			s->path, s->artifacts_dir);
+		break;
 	}
-	if (result < 0)
-		s->gone = *err;
-	return result;
+	s->gone = *err;
+	return -1;
 }
 
 /* ---- names ---- */
@@ -300,7 +325,8 @@ static struct store *new_store(const char *path, enum store_mode mode)
 	struct store *s = mem_zero(1, sizeof *s);
 	s->path = mem_strdup(path);
 	s->mode = mode;
-	s->lock_fd = s->file_fd = s->artifacts_fd = s->shm_fd = -1;
+	s->patience_ms = mode == STORE_WRITE ? WRITER_PATIENCE_MS : READER_PATIENCE_MS;
+	s->lock_fd = s->file_fd = s->artifacts_fd = s->shm_fd = s->wal_fd = -1;
 	char *whole = fs_absolute(path);
 	s->real = real_path(whole);
 	s->wal = mem_printf("%s-wal", s->real);
@@ -356,19 +382,29 @@ static int check_file(const char *path, enum store_mode mode, struct err *err)
 
 /* ---- opening ---- */
 
+void store_hurry(struct store *s)
+{
+	if (s->patience_ms > HURRIED_PATIENCE_MS)
+		s->patience_ms = HURRIED_PATIENCE_MS;
+}
+
 /* SQLite's question while somebody else has the file: wait on? The signals are blocked while a scheduler runs (loop.h),
- * so one that came is pending, and Ctrl-C need not wait for the end of our patience. */
+ * so one that came is pending, and Ctrl-C need not wait for the end of our patience. Then it ends for all that is still
+ * to be written. */
 static int wait_on(void *ctx, int times)
 {
-	const struct store *s = ctx;
+	struct store *s = ctx;
 	static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
 	sigset_t pending;
 	sigpending(&pending);
 	for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
 		if (sigismember(&pending, interrupts[i]) == 1)
-			return 0;
-	if (times * NAP_MS > (s->mode == STORE_WRITE ? WRITER_PATIENCE_MS : READER_PATIENCE_MS))
+			store_hurry(s);
+	if (times * NAP_MS >= s->patience_ms) {
+		if (s->patience_ms <= HURRIED_PATIENCE_MS)
+			s->patience_ms = 0;
 		return 0;
+	}
 	nap();
 	return 1;
 }
@@ -493,7 +529,7 @@ void store_close(struct store *s)
 	if (s->db && s->mode == STORE_WRITE && !s->gone.kind)
 		sqlite3_exec(s->db, "PRAGMA analysis_limit=400; PRAGMA optimize", NULL, NULL, NULL);
 	sqlite3_close(s->db);
-	const int fds[] = {s->shm_fd, s->artifacts_fd, s->file_fd, s->lock_fd}; /* and with them the locks */
+	const int fds[] = {s->wal_fd, s->shm_fd, s->artifacts_fd, s->file_fd, s->lock_fd}; /* and with them the locks */
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -31,9 +31,10 @@ struct store {
 	char *artifacts_dir; /* absolute */
 	enum store_mode mode;
 	int lock_fd, file_fd, artifacts_fd; /* a writer's locks (store_file.c), or -1; file_fd is a reader's, too */
-	int shm_fd;                         /* a writer's: the log's index */
+	int wal_fd, shm_fd;                 /* a writer's: the log and its index */
 	ino_t wal_inode;
 	struct err gone;            /* the file is not at its place any more: no transaction begins */
+	int patience_ms;            /* with somebody else who has the file */
 	bool in_memory;             /* a reader's copy of an older version */
 	int depth;                  /* open transactions: 0 none, 1 BEGIN, more are savepoints */
 	enum store_durable durable; /* the most that commits since the last fsync asked for */
@@ -72,7 +73,9 @@ int store_finish(struct store *s, int result, struct err *err);
 /* Makes what was committed durable, as far as it asked for that. */
 int store_sync(struct store *s, struct err *err);
 
-/* store_file.c: is the open file still the one at its path, with its log? Else -1, from then on. */
+/* store_file.c: is the open file still the one at its path, with its log? _check, outside of a transaction, saves what it
+ * holds if not, and is -1 from then on. */
+bool store_file_same(const struct store *s);
 int store_file_check(struct store *s, struct err *err);
 
 /* store_schema.c */

@@ -283,7 +283,7 @@ static void expect_gone(struct store *store, int64_t sweep, const char *needle)
 	struct err err = {0};
 	for (int i = 0; i < 2; i++) { /* once and for all */
 		assert_int_equal(store_event(store, sweep, "x", "y", &err), -1);
-		if (err.kind != ERR_CHANGED || !strstr(err.text, needle))
+		if (err.kind != ERR_MOVED || !strstr(err.text, needle))
 			fail_msg("expected `%s`, got `%s`", needle, err.text);
 	}
 	store_close(store);
