@@ -233,7 +233,7 @@ int report_load(struct report *r, struct store *store, const struct report_optio
 		query.maximize = r->maximize;
 	}
 	if (store_query_runs(store, &query, &r->runs, err) < 0 ||
-	    store_query_expected(store, r->sweep->id, &r->expected, &r->n_expected, err) < 0)
+	    store_query_expected(store, r->sweep->id, &r->runs.arena, &r->expected, &r->n_expected, err) < 0)
 		goto fail;
 	r->by = r->runs.n_metrics;
 	for (size_t i = 0; i < r->runs.n_metrics; i++)
@@ -255,7 +255,6 @@ fail:
 void report_release(struct report *r)
 {
 	store_runs_release(&r->runs);
-	store_expected_release(r->expected, r->n_expected);
 	store_sweeps_release(&r->sweeps);
 	store_full_run_release(&r->best);
 	*r = (struct report){0};

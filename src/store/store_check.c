@@ -96,6 +96,7 @@ struct row {
 static int check_artifacts(struct check *c, struct err *err)
 {
 	struct store *s = c->store;
+	struct arena arena = {0};
 	struct row *rows = NULL;
 	size_t n = 0, room = 0;
 	sqlite3_stmt *q = store_ask(
@@ -106,11 +107,11 @@ static int check_artifacts(struct check *c, struct err *err)
 		"");
 	int got = q ? 1 : -1;
 	while (got > 0 && (got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(rows, n, room);
+		STORE_PUSH_ROOM(&arena, rows, n, room);
 		rows[n++] = (struct row){.id = sqlite3_column_int64(q, 0),
-					 .key = store_get_text(q, 1),
+					 .key = store_get_text(q, 1, &arena),
 					 .adapter = sqlite3_column_int(q, 2) != 0,
-					 .place = store_get_text(q, 3),
+					 .place = store_get_text(q, 3, &arena),
 					 .missing = sqlite3_column_int64(q, 4)};
 	}
 	int result = got;
@@ -118,10 +119,8 @@ static int check_artifacts(struct check *c, struct err *err)
 		if (result == 0)
 			result = check_artifact(c, rows[i].id, rows[i].key, rows[i].adapter, rows[i].missing,
 						rows[i].place, err);
-		free(rows[i].key);
-		free(rows[i].place);
 	}
-	free(rows);
+	arena_release(&arena);
 	if (result == 0)
 		result = store_int(s, err, &c->out->files,
 				   "SELECT count(*) FROM artifact_files f JOIN artifacts a ON a.id = f.artifact_id "

@@ -100,7 +100,8 @@ static bool same(const struct identity *a, const struct identity *b)
 /* One row of artifact_files, at which q stands. */
 static int check_file(struct store *s, sqlite3_stmt *q, int64_t id, const char *dir, bool all, struct err *err)
 {
-	char *name = store_get_text(q, 0), *path = fs_join(dir, name), hex[HASH_HEX];
+	char *path = fs_join(dir, (const char *)sqlite3_column_text(q, 0)), hex[HASH_HEX];
+	const char *name = (const char *)sqlite3_column_text(q, 0);
 	const char *sha256 = (const char *)sqlite3_column_text(q, 2);
 	struct identity then = {sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 3), sqlite3_column_int64(q, 4),
 				sqlite3_column_int64(q, 5), sqlite3_column_int64(q, 6)},
@@ -121,7 +122,6 @@ static int check_file(struct store *s, sqlite3_stmt *q, int64_t id, const char *
 					  "ctime_ns = ?6 WHERE artifact_id = ?1 AND name = ?2",
 					  "itiiii", id, name, now.device, now.inode, now.mtime_ns, now.ctime_ns);
 	}
-	free(name);
 	free(path);
 	return result;
 }

@@ -110,15 +110,22 @@ enum store_rank { STORE_RANK_RUN, STORE_RANK_SWEEP, STORE_RANK_ARTIFACT };
 int store_rank(struct store *s, enum store_rank of, int64_t id, struct err *err);
 
 /* store_query.c, for store_query_run.c */
-char *store_get_text(sqlite3_stmt *q, int column);         /* a copy, or NULL */
-char *store_get_line(sqlite3_stmt *q, int column);         /* ... of what is only shown: cleaned (utf8.h) */
-double store_get_double(sqlite3_stmt *q, int column);      /* or NaN */
-void store_run_columns(struct buf *sql);                   /* "SELECT r.id, ..." of a struct store_run */
-int store_get_run(sqlite3_stmt *q, struct store_run *run); /* reads them; the number of columns */
-void store_run_release(struct store_run *run);
-int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct err *err);
-void store_setup_release(struct store_setup *setup);
-int store_get_sweeps(struct store *s, int64_t only, struct store_sweeps *out, struct err *err); /* 0: all */
-void store_sweep_release(struct store_sweep *sweep);
+/* Copies for a result, in its arena; NULL for NULL. */
+char *store_get_text(sqlite3_stmt *q, int column, struct arena *arena);
+char *store_get_line(sqlite3_stmt *q, int column, struct arena *arena); /* of what is only shown: cleaned (utf8.h) */
+double store_get_double(sqlite3_stmt *q, int column);                   /* or NaN */
+/* Room for one more of n in a list that grows in an arena: STORE_PUSH_ROOM(arena, list, n, room); list[n++] = x; */
+void *store_grow(struct arena *arena, const void *old, size_t n, size_t *room, size_t size);
+#define STORE_PUSH_ROOM(arena, list, n, room)                                                                          \
+	do {                                                                                                           \
+		if ((n) == (room))                                                                                     \
+			(list) = store_grow((arena), (list), (n), &(room), sizeof *(list));                            \
+	} while (0)
+void store_run_columns(struct buf *sql); /* "SELECT r.id, ..." of a struct store_run */
+/* Reads them; the number of columns. */
+int store_get_run(sqlite3_stmt *q, struct store_run *run, struct arena *arena);
+int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct arena *arena, struct err *err);
+/* 1, 0 when there is none, -1 */
+int store_get_sweep(struct store *s, int64_t id, struct store_sweep *out, struct arena *arena, struct err *err);
 
 #endif

@@ -10,22 +10,30 @@
 #include "base/utf8.h"
 #include "store_internal.h"
 
-char *store_get_text(sqlite3_stmt *q, int column)
+char *store_get_text(sqlite3_stmt *q, int column, struct arena *arena)
 {
 	const char *text = (const char *)sqlite3_column_text(q, column);
-	return text ? mem_strdup(text) : NULL;
+	return text ? arena_strdup(arena, text) : NULL;
+}
+
+void *store_grow(struct arena *arena, const void *old, size_t n, size_t *room, size_t size)
+{
+	*room = *room ? 2 * *room : 8;
+	void *bigger = arena_array(arena, *room, size);
+	return n ? memcpy(bigger, old, n * size) : bigger;
 }
 
 /* Names and reasons are clean when they are stored; those of older files are cleaned here. */
-char *store_get_line(sqlite3_stmt *q, int column)
+char *store_get_line(sqlite3_stmt *q, int column, struct arena *arena)
 {
-	char *text = store_get_text(q, column);
+	const char *text = (const char *)sqlite3_column_text(q, column);
 	if (!text)
 		return NULL;
 	struct buf clean = BUF_INIT;
 	utf8_clean(text, strlen(text), &clean);
-	free(text);
-	return buf_detach(&clean);
+	char *line = arena_strdup(arena, clean.data ? clean.data : "");
+	buf_release(&clean);
+	return line;
 }
 
 double store_get_double(sqlite3_stmt *q, int column)
@@ -33,18 +41,7 @@ double store_get_double(sqlite3_stmt *q, int column)
 	return sqlite3_column_type(q, column) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(q, column);
 }
 
-void store_setup_release(struct store_setup *setup)
-{
-	free(setup->model);
-	free(setup->model_dir);
-	free(setup->model_digest);
-	free(setup->dataset);
-	free(setup->train);
-	free(setup->prompt);
-	free(setup->target);
-}
-
-int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct err *err)
+int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct arena *arena, struct err *err)
 {
 	sqlite3_stmt *q = store_ask(
 		s, err,
@@ -54,18 +51,18 @@ int store_get_setup(struct store *s, int64_t id, struct store_setup *out, struct
 		return -1;
 	if (store_step(s, q, err) <= 0)
 		return err->kind ? -1 : err_set(err, ERR_INPUT, "%s: no setup %lld", s->path, (long long)id);
-	out->model = store_get_text(q, 0);
-	out->model_dir = store_get_text(q, 1);
-	out->model_digest = store_get_text(q, 2);
-	out->dataset = store_get_text(q, 3);
-	out->train = store_get_text(q, 4);
-	out->prompt = store_get_text(q, 5);
-	out->target = store_get_text(q, 6);
+	out->model = store_get_text(q, 0, arena);
+	out->model_dir = store_get_text(q, 1, arena);
+	out->model_digest = store_get_text(q, 2, arena);
+	out->dataset = store_get_text(q, 3, arena);
+	out->train = store_get_text(q, 4, arena);
+	out->prompt = store_get_text(q, 5, arena);
+	out->target = store_get_text(q, 6, arena);
 	sqlite3_reset(q);
 	return 0;
 }
 
-static int get_splits(struct store *s, struct store_sweep *sweep, struct err *err)
+static int get_splits(struct store *s, struct store_sweep *sweep, struct arena *arena, struct err *err)
 {
 	sqlite3_stmt *q = store_ask(s, err,
 				    "SELECT p.name, d.input, d.\"references\", d.\"limit\", d.n_inputs, d.n_references "
@@ -77,11 +74,11 @@ static int get_splits(struct store *s, struct store_sweep *sweep, struct err *er
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(sweep->splits, sweep->n_splits, room);
+		STORE_PUSH_ROOM(arena, sweep->splits, sweep->n_splits, room);
 		sweep->splits[sweep->n_splits++] = (struct store_split){
-			.name = store_get_text(q, 0),
-			.input = store_get_text(q, 1),
-			.references = store_get_text(q, 2),
+			.name = store_get_text(q, 0, arena),
+			.input = store_get_text(q, 1, arena),
+			.references = store_get_text(q, 2, arena),
 			.limit = sqlite3_column_int64(q, 3),
 			.n_inputs = sqlite3_column_int64(q, 4),
 			.n_references = sqlite3_column_int64(q, 5),
@@ -113,81 +110,71 @@ static int count_runs(struct store *s, struct store_sweep *sweep, struct err *er
 	return got;
 }
 
-void store_sweep_release(struct store_sweep *sweep)
+/* One sweep by its id, or all (0): the last started first. */
+static sqlite3_stmt *ask_sweeps(struct store *s, int64_t only, struct err *err)
 {
-	free(sweep->name);
-	free(sweep->path);
-	free(sweep->text);
-	free(sweep->method);
-	free(sweep->metric);
-	free(sweep->status);
-	free(sweep->created_at);
-	free(sweep->started_at);
-	free(sweep->finished_at);
-	store_setup_release(&sweep->setup);
-	for (size_t i = 0; i < sweep->n_splits; i++) {
-		free(sweep->splits[i].name);
-		free(sweep->splits[i].input);
-		free(sweep->splits[i].references);
-	}
-	free(sweep->splits);
+	return store_ask(s, err,
+			 "SELECT id, name, path, text, method, metric, goal, status, created_at, started_at, "
+			 "finished_at, setup_id FROM sweeps WHERE ?1 IS NULL OR id = ?1 "
+			 "ORDER BY started_at DESC, id DESC",
+			 "0", only);
 }
 
-/* only: one sweep's id, or 0 for all. */
-int store_get_sweeps(struct store *s, int64_t only, struct store_sweeps *out, struct err *err)
+/* The row at which q stands, and what belongs to it. */
+static int get_sweep(struct store *s, sqlite3_stmt *q, struct store_sweep *sweep, struct arena *arena, struct err *err)
 {
-	*out = (struct store_sweeps){0};
-	sqlite3_stmt *q =
-		store_ask(s, err,
-			  "SELECT id, name, path, text, method, metric, goal, status, created_at, started_at, "
-			  "finished_at, setup_id FROM sweeps WHERE ?1 IS NULL OR id = ?1 "
-			  "ORDER BY started_at DESC, id DESC",
-			  "0", only);
-	if (!q)
+	const char *goal = (const char *)sqlite3_column_text(q, 6);
+	*sweep = (struct store_sweep){
+		.id = sqlite3_column_int64(q, 0),
+		.name = store_get_line(q, 1, arena),
+		.path = store_get_line(q, 2, arena),
+		.text = store_get_text(q, 3, arena),
+		.method = store_get_text(q, 4, arena),
+		.metric = store_get_text(q, 5, arena),
+		.maximize = !goal || strcmp(goal, "minimize") != 0,
+		.status = store_get_text(q, 7, arena),
+		.created_at = store_get_text(q, 8, arena),
+		.started_at = store_get_text(q, 9, arena),
+		.finished_at = store_get_text(q, 10, arena),
+	};
+	if (store_get_setup(s, sqlite3_column_int64(q, 11), &sweep->setup, arena, err) < 0 ||
+	    get_splits(s, sweep, arena, err) < 0)
 		return -1;
-	size_t room = 0;
-	int got, result = 0;
-	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->sweep, out->n, room);
-		struct store_sweep *sweep = &out->sweep[out->n++];
-		const char *goal = (const char *)sqlite3_column_text(q, 6);
-		*sweep = (struct store_sweep){
-			.id = sqlite3_column_int64(q, 0),
-			.name = store_get_line(q, 1),
-			.path = store_get_line(q, 2),
-			.text = store_get_text(q, 3),
-			.method = store_get_text(q, 4),
-			.metric = store_get_text(q, 5),
-			.maximize = strcmp(goal, "minimize") != 0,
-			.status = store_get_text(q, 7),
-			.created_at = store_get_text(q, 8),
-			.started_at = store_get_text(q, 9),
-			.finished_at = store_get_text(q, 10),
-		};
-		if (store_get_setup(s, sqlite3_column_int64(q, 11), &sweep->setup, err) < 0 ||
-		    get_splits(s, sweep, err) < 0 || count_runs(s, sweep, err) < 0) {
-			result = -1;
-			break;
-		}
-	}
-	if (result == 0)
-		result = got;
-	sqlite3_reset(q);
-	if (result < 0)
-		store_sweeps_release(out);
+	return count_runs(s, sweep, err);
+}
+
+int store_get_sweep(struct store *s, int64_t id, struct store_sweep *out, struct arena *arena, struct err *err)
+{
+	sqlite3_stmt *q = ask_sweeps(s, id, err);
+	int result = q ? store_step(s, q, err) : -1;
+	if (result > 0)
+		result = get_sweep(s, q, out, arena, err);
+	if (q)
+		sqlite3_reset(q);
 	return result;
 }
 
 int store_query_sweeps(struct store *s, struct store_sweeps *out, struct err *err)
 {
-	return store_get_sweeps(s, 0, out, err);
+	*out = (struct store_sweeps){0};
+	sqlite3_stmt *q = ask_sweeps(s, 0, err);
+	size_t room = 0;
+	int got = q ? 1 : -1;
+	while (got > 0 && (got = store_step(s, q, err)) > 0) {
+		STORE_PUSH_ROOM(&out->arena, out->sweep, out->n, room);
+		if (get_sweep(s, q, &out->sweep[out->n++], &out->arena, err) < 0)
+			got = -1;
+	}
+	if (q)
+		sqlite3_reset(q);
+	if (got < 0)
+		store_sweeps_release(out);
+	return got;
 }
 
 void store_sweeps_release(struct store_sweeps *sweeps)
 {
-	for (size_t i = 0; i < sweeps->n; i++)
-		store_sweep_release(&sweeps->sweep[i]);
-	free(sweeps->sweep);
+	arena_release(&sweeps->arena);
 	*sweeps = (struct store_sweeps){0};
 }
 
@@ -202,9 +189,10 @@ static int get_metrics(struct store *s, int64_t sweep, struct store_runs *out, s
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->metrics, out->n_metrics, room);
-		out->metrics[out->n_metrics++] = (struct store_metric){
-			.name = store_get_text(q, 0), .split = store_get_text(q, 1), .metric = store_get_text(q, 2)};
+		STORE_PUSH_ROOM(&out->arena, out->metrics, out->n_metrics, room);
+		out->metrics[out->n_metrics++] = (struct store_metric){.name = store_get_text(q, 0, &out->arena),
+								       .split = store_get_text(q, 1, &out->arena),
+								       .metric = store_get_text(q, 2, &out->arena)};
 	}
 	return got;
 }
@@ -246,30 +234,21 @@ static union param_value column_param(sqlite3_stmt *q, int column, int id)
 }
 
 /* Returns the number of columns used. */
-int store_get_run(sqlite3_stmt *q, struct store_run *run)
+int store_get_run(sqlite3_stmt *q, struct store_run *run, struct arena *arena)
 {
 	*run = (struct store_run){
 		.id = sqlite3_column_int64(q, 0),
 		.sweep_id = sqlite3_column_int64(q, 1),
-		.label = store_get_line(q, 2),
-		.status = store_get_text(q, 3),
-		.reason = store_get_line(q, 4),
-		.finished_at = store_get_text(q, 5),
+		.label = store_get_line(q, 2, arena),
+		.status = store_get_text(q, 3, arena),
+		.reason = store_get_line(q, 4, arena),
+		.finished_at = store_get_text(q, 5, arena),
 		.score = store_get_double(q, 6),
 		.seconds = store_get_double(q, 7),
 	};
 	for (int id = 0; id < PARAM_COUNT; id++)
 		run->params.v[id] = column_param(q, RUN_FIXED + id, id);
 	return RUN_FIXED + PARAM_COUNT;
-}
-
-void store_run_release(struct store_run *run)
-{
-	free(run->label);
-	free(run->status);
-	free(run->reason);
-	free(run->finished_at);
-	free(run->scores);
 }
 
 /* Best first. By the sweep's own metric that is an index, so that the best of 100,000 runs is found by reading one. */
@@ -314,10 +293,10 @@ int store_query_runs(struct store *s, const struct store_runs_query *query, stru
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->run, out->n, room);
+		STORE_PUSH_ROOM(&out->arena, out->run, out->n, room);
 		struct store_run *run = &out->run[out->n++];
-		int column = store_get_run(q, run);
-		run->scores = mem_array(out->n_metrics, sizeof *run->scores);
+		int column = store_get_run(q, run, &out->arena);
+		run->scores = arena_array(&out->arena, out->n_metrics, sizeof *run->scores);
 		for (size_t i = 0; i < out->n_metrics; i++)
 			run->scores[i] = store_get_double(q, column + (int)i);
 	}
@@ -332,15 +311,7 @@ out:
 
 void store_runs_release(struct store_runs *runs)
 {
-	for (size_t i = 0; i < runs->n; i++)
-		store_run_release(&runs->run[i]);
-	for (size_t i = 0; i < runs->n_metrics; i++) {
-		free(runs->metrics[i].name);
-		free(runs->metrics[i].split);
-		free(runs->metrics[i].metric);
-	}
-	free(runs->run);
-	free(runs->metrics);
+	arena_release(&runs->arena);
 	*runs = (struct store_runs){0};
 }
 
@@ -371,7 +342,8 @@ int store_query_varying(struct store *s, int64_t sweep_id, bool varies[PARAM_COU
 	return 0;
 }
 
-int store_query_expected(struct store *s, int64_t sweep_id, struct store_expected **out, size_t *n, struct err *err)
+int store_query_expected(struct store *s, int64_t sweep_id, struct arena *arena, struct store_expected **out, size_t *n,
+			 struct err *err)
 {
 	*out = NULL;
 	*n = 0;
@@ -383,24 +355,10 @@ int store_query_expected(struct store *s, int64_t sweep_id, struct store_expecte
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(*out, *n, room);
-		(*out)[(*n)++] = (struct store_expected){.label = store_get_line(q, 0),
-							 .metric = store_get_text(q, 1),
+		STORE_PUSH_ROOM(arena, *out, *n, room);
+		(*out)[(*n)++] = (struct store_expected){.label = store_get_line(q, 0, arena),
+							 .metric = store_get_text(q, 1, arena),
 							 .value = sqlite3_column_double(q, 2)};
 	}
-	if (got < 0) {
-		store_expected_release(*out, *n);
-		*out = NULL;
-		*n = 0;
-	}
 	return got;
-}
-
-void store_expected_release(struct store_expected *expected, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(expected[i].label);
-		free(expected[i].metric);
-	}
-	free(expected);
 }

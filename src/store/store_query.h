@@ -6,12 +6,13 @@
  *     for (size_t i = 0; i < runs.n; i++) print(runs.run[i].id, runs.run[i].scores[0]);      best first
  *     store_runs_release(&runs);
  *
- * Every result owns its texts; release it. Texts that may be absent are NULL, numbers that may be absent NaN. A text of
+ * Every result has an arena with all that it points to; release it. Texts that may be absent are NULL, numbers that may be absent NaN. A text of
  * data (tables, outputs, references) comes with its size, since it may hold NULs. Times are UTC, "2026-11-23
  * 02:56:27.123". */
 #ifndef SWEEP_STORE_QUERY_H
 #define SWEEP_STORE_QUERY_H
 
+#include "base/arena.h"
 #include "base/params.h"
 #include "store.h"
 
@@ -38,6 +39,7 @@ struct store_sweep {
 struct store_sweeps {
 	struct store_sweep *sweep; /* the last started first */
 	size_t n;
+	struct arena arena;
 };
 
 struct store_run {
@@ -58,6 +60,7 @@ struct store_runs {
 	size_t n;
 	struct store_metric *metrics; /* of the sweep's splits, in their order */
 	size_t n_metrics;
+	struct arena arena;
 };
 
 struct store_runs_query {
@@ -96,6 +99,7 @@ struct store_full_run {
 	struct store_attempt *attempts;
 	size_t n_attempts;
 	int64_t sharing; /* other runs that use the same adapter */
+	struct arena arena;
 };
 
 struct store_text {
@@ -117,6 +121,7 @@ struct store_outputs {
 	size_t n;
 	int64_t dataset_id; /* two runs compare when it is equal */
 	char *key;          /* of the hypotheses */
+	struct arena arena;
 };
 
 struct store_loss {
@@ -127,6 +132,7 @@ struct store_loss {
 struct store_losses {
 	struct store_loss *loss;
 	size_t n;
+	struct arena arena;
 };
 
 struct store_job {
@@ -141,6 +147,7 @@ struct store_job {
 struct store_jobs {
 	struct store_job *job;
 	size_t n;
+	struct arena arena;
 };
 
 int store_query_sweeps(struct store *store, struct store_sweeps *out, struct err *err);
@@ -151,10 +158,9 @@ int store_query_runs(struct store *store, const struct store_runs_query *query, 
 void store_runs_release(struct store_runs *runs);
 /* Which parameters differ between the runs of a sweep. */
 int store_query_varying(struct store *store, int64_t sweep_id, bool varies[PARAM_COUNT], struct err *err);
-/* Published figures of a sweep. */
-int store_query_expected(struct store *store, int64_t sweep_id, struct store_expected **out, size_t *n,
-			 struct err *err);
-void store_expected_release(struct store_expected *expected, size_t n);
+/* Published figures of a sweep, in the caller's arena. */
+int store_query_expected(struct store *store, int64_t sweep_id, struct arena *arena, struct store_expected **out,
+			 size_t *n, struct err *err);
 
 /* ERR_INPUT when there is no such run; the sentence says which there are. */
 int store_query_run(struct store *store, int64_t run_id, struct store_full_run *out, struct err *err);

@@ -9,33 +9,22 @@
 #include "store_internal.h"
 #include "store_query.h"
 
-static void release_attempt(struct store_attempt *a)
-{
-	free(a->job);
-	free(a->kind);
-	free(a->outcome);
-	free(a->reason);
-	free(a->started_at);
-	free(a->ended_at);
-	free(a->log_tail);
-}
-
 #define ATTEMPT_COLUMNS                                                                                                \
 	"j.title, j.kind, t.outcome, t.reason, t.started_at, t.ended_at, t.log_tail, t.attempt, t.worker, t.threads, " \
 	"t.pid, t.peak_rss_kb, coalesce(t.seconds, (julianday(coalesce(t.ended_at, 'now')) - "                         \
 	"julianday(t.started_at)) "                                                                                    \
 	"* 86400), t.tokens_per_second"
 
-static void get_attempt(sqlite3_stmt *q, int at, struct store_attempt *a)
+static void get_attempt(sqlite3_stmt *q, int at, struct store_attempt *a, struct arena *arena)
 {
 	*a = (struct store_attempt){
-		.job = store_get_line(q, at),
-		.kind = store_get_text(q, at + 1),
-		.outcome = store_get_text(q, at + 2),
-		.reason = store_get_line(q, at + 3),
-		.started_at = store_get_text(q, at + 4),
-		.ended_at = store_get_text(q, at + 5),
-		.log_tail = store_get_text(q, at + 6),
+		.job = store_get_line(q, at, arena),
+		.kind = store_get_text(q, at + 1, arena),
+		.outcome = store_get_text(q, at + 2, arena),
+		.reason = store_get_line(q, at + 3, arena),
+		.started_at = store_get_text(q, at + 4, arena),
+		.ended_at = store_get_text(q, at + 5, arena),
+		.log_tail = store_get_text(q, at + 6, arena),
 		.attempt = sqlite3_column_int64(q, at + 7),
 		.worker = sqlite3_column_int64(q, at + 8),
 		.threads = sqlite3_column_int64(q, at + 9),
@@ -70,13 +59,15 @@ static int get_run(struct store *s, int64_t run_id, struct store_full_run *out, 
 	buf_release(&sql);
 	int got = q && store_bind(s, q, err, 1, "i", run_id) == 0 ? store_step(s, q, err) : -1;
 	if (got > 0) {
-		int at = store_get_run(q, &out->run);
+		int at = store_get_run(q, &out->run, &out->arena);
 		*setup = sqlite3_column_int64(q, at);
 		out->adapter_id = sqlite3_column_int64(q, at + 1);
-		out->adapter_key = store_get_text(q, at + 2);
+		out->adapter_key = store_get_text(q, at + 2, &out->arena);
 		const char *dir = (const char *)sqlite3_column_text(q, at + 3);
-		out->adapter_dir = dir ? fs_join(s->dir, dir) : NULL;
-		out->arch = store_get_text(q, at + 4);
+		out->adapter_dir = !dir            ? NULL
+				   : dir[0] == '/' ? arena_strdup(&out->arena, dir)
+						   : arena_printf(&out->arena, "%s/%s", s->dir, dir);
+		out->arch = store_get_text(q, at + 4, &out->arena);
 		out->sharing = out->adapter_id ? sqlite3_column_int64(q, at + 5) : 0;
 	}
 	sqlite3_finalize(q);
@@ -99,12 +90,12 @@ static int get_scores(struct store *s, struct store_full_run *out, struct err *e
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->scores, out->n_scores, room);
+		STORE_PUSH_ROOM(&out->arena, out->scores, out->n_scores, room);
 		out->scores[out->n_scores++] = (struct store_score){
-			.name = store_get_text(q, 0),
-			.split = store_get_text(q, 1),
-			.metric = store_get_text(q, 2),
-			.signature = store_get_text(q, 3),
+			.name = store_get_text(q, 0, &out->arena),
+			.split = store_get_text(q, 1, &out->arena),
+			.metric = store_get_text(q, 2, &out->arena),
+			.signature = store_get_text(q, 3, &out->arena),
 			.value = store_get_double(q, 4),
 		};
 	}
@@ -124,8 +115,8 @@ static int get_attempts(struct store *s, struct store_full_run *out, struct err 
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->attempts, out->n_attempts, room);
-		get_attempt(q, 0, &out->attempts[out->n_attempts++]);
+		STORE_PUSH_ROOM(&out->arena, out->attempts, out->n_attempts, room);
+		get_attempt(q, 0, &out->attempts[out->n_attempts++], &out->arena);
 	}
 	return got;
 }
@@ -134,18 +125,15 @@ int store_query_run(struct store *s, int64_t run_id, struct store_full_run *out,
 {
 	*out = (struct store_full_run){0};
 	int64_t setup = 0;
-	struct store_sweeps sweeps;
-	int result = -1;
-	if (get_run(s, run_id, out, &setup, err) < 0 || store_get_sweeps(s, out->run.sweep_id, &sweeps, err) < 0)
-		goto out;
-	if (sweeps.n) {
-		out->sweep = sweeps.sweep[0];
-		free(sweeps.sweep);
-	}
-	if (store_get_setup(s, setup, &out->setup, err) == 0 && get_scores(s, out, err) == 0 &&
-	    get_attempts(s, out, err) == 0)
-		result = 0;
-out:
+	int result = get_run(s, run_id, out, &setup, err);
+	if (result == 0)
+		result = store_get_sweep(s, out->run.sweep_id, &out->sweep, &out->arena, err) < 0 ? -1 : 0;
+	if (result == 0)
+		result = store_get_setup(s, setup, &out->setup, &out->arena, err);
+	if (result == 0)
+		result = get_scores(s, out, err);
+	if (result == 0)
+		result = get_attempts(s, out, err);
 	if (result < 0)
 		store_full_run_release(out);
 	return result;
@@ -153,31 +141,16 @@ out:
 
 void store_full_run_release(struct store_full_run *run)
 {
-	store_run_release(&run->run);
-	store_sweep_release(&run->sweep);
-	store_setup_release(&run->setup);
-	free(run->adapter_key);
-	free(run->adapter_dir);
-	free(run->arch);
-	for (size_t i = 0; i < run->n_scores; i++) {
-		free(run->scores[i].name);
-		free(run->scores[i].split);
-		free(run->scores[i].metric);
-		free(run->scores[i].signature);
-	}
-	for (size_t i = 0; i < run->n_attempts; i++)
-		release_attempt(&run->attempts[i]);
-	free(run->scores);
-	free(run->attempts);
+	arena_release(&run->arena);
 	*run = (struct store_full_run){0};
 }
 
 /* The bytes of a column, NULs and all. */
-static struct store_text get_bytes(sqlite3_stmt *q, int column)
+static struct store_text get_bytes(sqlite3_stmt *q, int column, struct arena *arena)
 {
 	const char *data = (const char *)sqlite3_column_text(q, column);
 	size_t size = (size_t)sqlite3_column_bytes(q, column);
-	struct store_text text = {mem_alloc(size + 1), size};
+	struct store_text text = {arena_alloc(arena, size + 1), size};
 	if (size)
 		memcpy(text.data, data, size);
 	text.data[size] = '\0';
@@ -202,8 +175,8 @@ static int get_references(struct store *s, struct store_outputs *out, struct err
 		if (at == out->n || out->output[at].input != input)
 			continue;
 		struct store_output *o = &out->output[at];
-		MEM_PUSH_ROOM(o->references, o->n_references, room);
-		o->references[o->n_references++] = get_bytes(q, 1);
+		STORE_PUSH_ROOM(&out->arena, o->references, o->n_references, room);
+		o->references[o->n_references++] = get_bytes(q, 1, &out->arena);
 	}
 	return got;
 }
@@ -223,7 +196,7 @@ static int find_hypotheses(struct store *s, int64_t run_id, const char *split, s
 	if (got == 0)
 		return err_set(err, ERR_INPUT, "run %lld has no split `%s`", (long long)run_id, split);
 	*id = sqlite3_column_int64(q, 0);
-	out->key = store_get_text(q, 1);
+	out->key = store_get_text(q, 1, &out->arena);
 	out->dataset_id = sqlite3_column_int64(q, 2);
 	bool done = strcmp((const char *)sqlite3_column_text(q, 3), "done") == 0;
 	sqlite3_reset(q);
@@ -249,11 +222,11 @@ int store_query_outputs(struct store *s, int64_t run_id, const char *split, stru
 		goto out;
 	size_t room = 0;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->output, out->n, room);
+		STORE_PUSH_ROOM(&out->arena, out->output, out->n, room);
 		out->output[out->n++] = (struct store_output){
 			.input = sqlite3_column_int64(q, 0),
-			.table = get_bytes(q, 1),
-			.text = get_bytes(q, 2),
+			.table = get_bytes(q, 1, &out->arena),
+			.text = get_bytes(q, 2, &out->arena),
 			.score = store_get_double(q, 3),
 			.sentence_bleu = store_get_double(q, 4),
 			.tokens = sqlite3_column_type(q, 5) == SQLITE_NULL ? -1 : sqlite3_column_int64(q, 5),
@@ -269,16 +242,7 @@ out:
 
 void store_outputs_release(struct store_outputs *outputs)
 {
-	for (size_t i = 0; i < outputs->n; i++) {
-		struct store_output *o = &outputs->output[i];
-		free(o->table.data);
-		free(o->text.data);
-		for (size_t k = 0; k < o->n_references; k++)
-			free(o->references[k].data);
-		free(o->references);
-	}
-	free(outputs->output);
-	free(outputs->key);
+	arena_release(&outputs->arena);
 	*outputs = (struct store_outputs){0};
 }
 
@@ -294,7 +258,7 @@ int store_query_losses(struct store *s, int64_t adapter_id, struct store_losses 
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->loss, out->n, room);
+		STORE_PUSH_ROOM(&out->arena, out->loss, out->n, room);
 		out->loss[out->n++] = (struct store_loss){.step = sqlite3_column_int64(q, 0),
 							  .loss = store_get_double(q, 1),
 							  .learning_rate = store_get_double(q, 2),
@@ -307,7 +271,7 @@ int store_query_losses(struct store *s, int64_t adapter_id, struct store_losses 
 
 void store_losses_release(struct store_losses *losses)
 {
-	free(losses->loss);
+	arena_release(&losses->arena);
 	*losses = (struct store_losses){0};
 }
 
@@ -334,22 +298,22 @@ int store_query_jobs(struct store *s, int64_t sweep_id, const char *state, size_
 	size_t room = 0;
 	int got;
 	while ((got = store_step(s, q, err)) > 0) {
-		MEM_PUSH_ROOM(out->job, out->n, room);
+		STORE_PUSH_ROOM(&out->arena, out->job, out->n, room);
 		struct store_job *job = &out->job[out->n++];
 		*job = (struct store_job){
 			.id = sqlite3_column_int64(q, 0),
-			.key = store_get_text(q, 1),
-			.kind = store_get_text(q, 2),
-			.title = store_get_line(q, 3),
-			.state = store_get_text(q, 4),
-			.reason = store_get_line(q, 5),
-			.sweep = store_get_line(q, 6),
-			.waits_for = store_get_line(q, 7),
+			.key = store_get_text(q, 1, &out->arena),
+			.kind = store_get_text(q, 2, &out->arena),
+			.title = store_get_line(q, 3, &out->arena),
+			.state = store_get_text(q, 4, &out->arena),
+			.reason = store_get_line(q, 5, &out->arena),
+			.sweep = store_get_line(q, 6, &out->arena),
+			.waits_for = store_get_line(q, 7, &out->arena),
 			.runs = sqlite3_column_int64(q, 8),
 			.step = sqlite3_column_int64(q, 9),
 			.loss = store_get_double(q, 10),
 		};
-		get_attempt(q, 11, &job->last);
+		get_attempt(q, 11, &job->last, &out->arena);
 	}
 	if (got < 0)
 		store_jobs_release(out);
@@ -358,18 +322,7 @@ int store_query_jobs(struct store *s, int64_t sweep_id, const char *state, size_
 
 void store_jobs_release(struct store_jobs *jobs)
 {
-	for (size_t i = 0; i < jobs->n; i++) {
-		struct store_job *job = &jobs->job[i];
-		free(job->key);
-		free(job->kind);
-		free(job->title);
-		free(job->state);
-		free(job->reason);
-		free(job->sweep);
-		free(job->waits_for);
-		release_attempt(&job->last);
-	}
-	free(jobs->job);
+	arena_release(&jobs->arena);
 	*jobs = (struct store_jobs){0};
 }
 
