@@ -24,6 +24,7 @@ static char folder[] = "/tmp/test_plan.XXXXXX";
 struct existing {
 	char key[64][HASH_HEX];
 	size_t n, asked, digests;
+	bool lost; /* every adapter that is not there was once */
 };
 
 static bool have(const char *key, enum job_kind kind, void *ctx)
@@ -35,6 +36,12 @@ static bool have(const char *key, enum job_kind kind, void *ctx)
 		if (strcmp(e->key[i], key) == 0)
 			return true;
 	return false;
+}
+
+static bool lost(const char *key, void *ctx)
+{
+	(void)key;
+	return ((struct existing *)ctx)->lost;
 }
 
 static int digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *err)
@@ -89,6 +96,7 @@ static int try_plan(struct made *m, const char *text, struct existing *e)
 	struct plan_options options = {.artifacts_dir = "/db/results.artifacts", .ctx = e, .workers = workers};
 	if (e) {
 		options.have = have;
+		options.lost = lost;
 		options.digest = digest;
 	}
 	if (spec_load(&m->spec, path, NULL, 0, &m->err) < 0 ||
@@ -338,6 +346,13 @@ static void test_reuse(void **state)
 	build(&m, HEAD "parameters: {num_virtual_tokens: 5, max_new_tokens: [20, 50]}\n", &e);
 	assert_int_equal(m.plan.n_jobs, 0);
 	release(&m);
+	/* unless it was made, and damaged since: it is somebody's result */
+	e.lost = true;
+	build(&m, HEAD "parameters: {num_virtual_tokens: 5, max_new_tokens: [20, 50]}\n", &e);
+	assert_int_equal(m.plan.n_jobs, 1);
+	assert_int_equal(count_jobs(&m.plan, JOB_TRAIN), 1);
+	release(&m);
+	e.lost = false;
 	build(&m, HEAD "parameters: {num_virtual_tokens: 5, max_new_tokens: [20, 51]}\n", &e);
 	assert_int_equal(count_jobs(&m.plan, JOB_TRAIN), 1);
 	assert_int_equal(count_jobs(&m.plan, JOB_DECODE), 1);
