@@ -1,14 +1,16 @@
-/* cmd_show.c - `sweep show RUN`: one run, from its parameters to what it wrote. */
+/* cmd_show.c - `sweep show RUN`: one run, from its parameters to what it wrote; with --log, what its workers said. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cli.h"
 #include "report/report.h"
+#include "run/exec_local.h"
 #include "term/term.h"
 #include "term/text.h"
 
@@ -300,13 +302,75 @@ static int show_table(const struct show *s, struct buf *out, struct err *err)
 	return show_outputs(s, out, err);
 }
 
+#define LOG_MAX ((size_t)1 << 26) /* of several attempts by one name: base/logfile.h bounds each */
+
+/* The file that an attempt's words went to: also those of a later attempt, when a sweep began anew and counted from 1. */
+static char *log_file(const struct show *s, const struct store_attempt *a)
+{
+	return exec_local_log(store_artifacts_dir(s->store), a->key ? a->key : "", (int)a->attempt);
+}
+
+/* Is its file that of a later attempt, too? It is shown there. */
+static bool log_is_later(const struct show *s, size_t i)
+{
+	const struct store_attempt *a = &s->run.attempts[i];
+	for (size_t k = i + 1; k < s->run.n_attempts; k++)
+		if (strcmp(s->run.attempts[k].key, a->key) == 0 && s->run.attempts[k].attempt == a->attempt)
+			return true;
+	return false;
+}
+
+static void show_attempt_log(const struct show *s, size_t i, struct buf *out)
+{
+	const struct store_attempt *a = &s->run.attempts[i];
+	struct buf text = BUF_INIT, title = BUF_INIT;
+	struct err unreadable = {0};
+	char *path = log_file(s, a);
+	buf_printf(&title, "%s, attempt %lld: %s, %.19s UTC", a->job, (long long)a->attempt, a->outcome, a->started_at);
+	heading(s, title.data, out);
+	if (a->reason)
+		buf_printf(out, "  %s\n", a->reason);
+	bool later = log_is_later(s, i), kept = !later && buf_read_file(&text, path, LOG_MAX, &unreadable) == 0;
+	buf_adds(out, paint(s->colour, PAINT_DIM));
+	if (kept)
+		buf_printf(out, "  from %s\n", path);
+	else if (later && fs_exists(path))
+		buf_printf(out, "  in %s, with a later attempt's, below\n", path);
+	else if (a->log_tail)
+		buf_adds(out, "  its end, from the database: the file is not there\n");
+	else
+		buf_adds(out, "  it said nothing\n");
+	buf_adds(out, paint(s->colour, PAINT_PLAIN));
+	const char *words = kept ? buf_text(&text) : !later || !fs_exists(path) ? a->log_tail : NULL;
+	if (words) {
+		size_t n = kept ? text.size : strlen(words);
+		utf8_clean_lines(words, n, out);
+		if (n && words[n - 1] != '\n')
+			buf_addc(out, '\n');
+	}
+	free(path);
+	buf_release(&text);
+	buf_release(&title);
+}
+
+static void show_log(const struct show *s, struct buf *out)
+{
+	show_title(s, out);
+	if (!s->run.n_attempts)
+		buf_adds(out,
+			 "  no attempt of it is recorded: it waits, or its results were taken over from a folder\n");
+	for (size_t i = 0; i < s->run.n_attempts; i++)
+		show_attempt_log(s, i, out);
+}
+
 int cmd_show(int argc, char **argv, struct err *err)
 {
 	const char *db = "results.db", *split = NULL;
-	bool helped = false;
+	bool log = false, helped = false;
 	const struct cli_option options[] = {
 		{.name = "db", .type = CLI_TEXT, .text = &db, .help = "the database; results.db"},
 		{.name = "split", .type = CLI_TEXT, .text = &split, .help = "show outputs on this split"},
+		{.name = "log", .type = CLI_FLAG, .flag = &log, .help = "what the workers of its attempts said"},
 	};
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
 	if (n < 0 || helped)
@@ -314,6 +378,8 @@ int cmd_show(int argc, char **argv, struct err *err)
 	int64_t id;
 	if (n != 1)
 		return err_set(err, ERR_USAGE, "show takes one run's number: sweep show RUN");
+	if (log && split)
+		return err_set(err, ERR_USAGE, "show: --log shows no outputs: leave --split out");
 	if (report_run_id(argv[1], &id, err) < 0)
 		return -1;
 	struct show s = {.colour = term_colour(STDOUT_FILENO), .width = term_wrap_at(STDOUT_FILENO), .split = split};
@@ -323,7 +389,9 @@ int cmd_show(int argc, char **argv, struct err *err)
 	int result = store_query_run(s.store, id, &s.run, err);
 	if (result == 0)
 		result = store_query_varying(s.store, s.run.run.sweep_id, s.varies, err);
-	if (result == 0)
+	if (result == 0 && log)
+		show_log(&s, &out);
+	else if (result == 0)
 		result = show_table(&s, &out, err);
 	if (result == 0)
 		result = term_print(&out, err);

@@ -296,6 +296,11 @@ static int write_job_file(const char *path, const char *text, struct err *err)
 	return 0;
 }
 
+char *exec_local_log(const char *dir, const char *job_key, int attempt)
+{
+	return mem_printf("%s/logs/%.*s.%d.log", dir, KEY_PREFIX, job_key, attempt);
+}
+
 static void slot_release(struct slot *s)
 {
 	if (s->events >= 0)
@@ -320,7 +325,7 @@ static int local_start(struct executor *base, const struct executor_request *r, 
 	if (!s->line)
 		s->line = mem_alloc(LINE_ROOM);
 	s->job_path = mem_printf("%s/%.*s.%d.json", e->jobs_dir, KEY_PREFIX, r->job_key, r->attempt);
-	s->log_path = mem_printf("%s/%.*s.%d.log", e->logs_dir, KEY_PREFIX, r->job_key, r->attempt);
+	s->log_path = exec_local_log(e->dir, r->job_key, r->attempt);
 	reuse_file(&s->spare_job, s->job_path);
 	if (write_job_file(s->job_path, r->job_text, err) < 0)
 		goto out;

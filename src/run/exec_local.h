@@ -37,4 +37,7 @@ struct executor *exec_local_new(const struct exec_local_options *options, struct
 /* Cores that this process may use: its CPU affinity, and the CPU quota of its container. At least 1. */
 int exec_local_cores(void);
 
+/* Where the log of an attempt is, or would be: a worker that says nothing has none. The caller frees. */
+char *exec_local_log(const char *dir, const char *job_key, int attempt);
+
 #endif

@@ -76,7 +76,7 @@ struct store_score {
 };
 
 struct store_attempt {
-	char *job, *kind, *outcome, *reason, *started_at, *ended_at, *log_tail;
+	char *key, *job, *kind, *outcome, *reason, *started_at, *ended_at, *log_tail; /* key: its job's */
 	int64_t attempt, worker, threads, pid, peak_rss_kb;
 	double seconds, tokens_per_second;
 };

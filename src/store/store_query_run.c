@@ -13,7 +13,7 @@
 	"j.title, j.kind, t.outcome, t.reason, t.started_at, t.ended_at, t.log_tail, t.attempt, t.worker, t.threads, " \
 	"t.pid, t.peak_rss_kb, coalesce(t.seconds, (julianday(coalesce(t.ended_at, 'now')) - "                         \
 	"julianday(t.started_at)) "                                                                                    \
-	"* 86400), t.tokens_per_second"
+	"* 86400), t.tokens_per_second, j.key"
 
 static void get_attempt(sqlite3_stmt *q, int at, struct store_attempt *a, struct arena *arena)
 {
@@ -32,6 +32,7 @@ static void get_attempt(sqlite3_stmt *q, int at, struct store_attempt *a, struct
 		.peak_rss_kb = sqlite3_column_int64(q, at + 11),
 		.seconds = store_get_double(q, at + 12),
 		.tokens_per_second = store_get_double(q, at + 13),
+		.key = store_get_text(q, at + 14, arena),
 	};
 }
 
