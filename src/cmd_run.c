@@ -49,7 +49,9 @@ struct run {
 	int64_t timeout_ms;
 	bool apart; /* every search gets a job of its own: some that shared one failed */
 	bool dry, explain, quiet;
-	bool live; /* a display can be drawn */
+	bool force;   /* all artifacts are made again */
+	bool forcing; /* ... by the plan that is being built: of what then fails, the next plan knows */
+	bool live;    /* a display can be drawn */
 	struct spec spec;
 	struct sources sources;
 	struct points points;
@@ -122,14 +124,29 @@ static int digest(const char *path, char hex[HASH_HEX], void *ctx, struct err *e
 	return r->store && !r->dry ? store_digest_put(r->store, path, hex, err) : 0;
 }
 
+/* With --force whatever is there, whole or not; else what an earlier --force left to do. */
+static bool again(const char *key, void *ctx)
+{
+	struct run *r = ctx;
+	if (!r->forcing)
+		return r->store && store_again_artifact(r->store, key, r->apart);
+	char *dir = store_artifacts_of(r->db), *place = fs_join(dir, key);
+	bool there = fs_exists(place);
+	free(dir);
+	free(place);
+	return there;
+}
+
 static bool have(const char *key, enum job_kind kind, void *ctx)
 {
 	struct run *r = ctx;
 	struct err why = {0};
+	if (!r->forcing && again(key, r))
+		return false;
 	bool there = r->store && store_have_artifact(r->store, key, kind, &why);
 	if (why.kind && !there && !r->quiet)
 		fprintf(stderr, "note: %s; it is made again\n", why.text);
-	return there;
+	return there && !r->forcing;
 }
 
 static bool lost(const char *key, void *ctx)
@@ -143,6 +160,7 @@ static int build_plan(struct run *r, struct err *err)
 	char *dir = store_artifacts_of(r->db);
 	struct plan_options options = {.artifacts_dir = dir,
 				       .have = have,
+				       .again = again,
 				       .lost = lost,
 				       .digest = digest,
 				       .ctx = r,
@@ -158,8 +176,21 @@ static int build_plan(struct run *r, struct err *err)
 			result = -1;
 		}
 	}
+	r->forcing = false;
 	free(dir);
 	return result;
+}
+
+/* --force: all is made again, whatever is there. A round that was stopped goes on, with --force as without: else a
+ * command that is killed again and again, and given again by a batch system, would never come to its end. */
+static void begin_round(struct run *r)
+{
+	r->forcing = r->force && !(r->store && store_again_sweep(r->store, r->spec.name));
+	if (r->force && !r->forcing && !r->quiet)
+		fprintf(stderr,
+			"note: what --force began goes on; what it has made again since is not made once more\n");
+	if (r->forcing && r->store && !r->dry) /* what an earlier round left unused */
+		fs_remove_fresh(store_artifacts_dir(r->store));
 }
 
 static int make_points(struct run *r, struct err *err)
@@ -183,6 +214,7 @@ static int prepare(struct run *r, struct err *err)
 	bool free_choice = r->jobs == 0;
 	if (free_choice)
 		r->jobs = r->cores;
+	begin_round(r);
 	if (build_plan(r, err) < 0)
 		return -1;
 	if (free_choice)
@@ -534,6 +566,10 @@ int cmd_run(int argc, char **argv, struct err *err)
 		 .help = "a job that takes longer has failed: 90s, 10m, 1.5h (no limit)"},
 		{.name = "dry-run", .type = CLI_FLAG, .flag = &r.dry, .help = "say what would be done, and do nothing"},
 		{.name = "explain", .type = CLI_FLAG, .flag = &r.explain, .help = "say why each job runs, or does not"},
+		{.name = "force",
+		 .type = CLI_FLAG,
+		 .flag = &r.force,
+		 .help = "make everything again, also what is there; the old is replaced when the new is whole"},
 		{.name = "quiet", .type = CLI_FLAG, .flag = &r.quiet, .help = "only failures and the result"},
 		{.name = "set",
 		 .type = CLI_LIST,

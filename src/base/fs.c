@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -271,6 +272,25 @@ int fs_set_aside(const char *path, struct err *err)
 	return result;
 }
 
+int fs_exchange(const char *a, const char *b, struct err *err)
+{
+	int done = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+	if (done < 0 && errno == ENOENT)
+		done = rename(a, b);
+	else if (done < 0 && (errno == EINVAL || errno == ENOSYS)) {
+		char *aside = mem_printf("%s.unusable", b);
+		if (fs_set_aside(b, err) < 0) {
+			free(aside);
+			return -1;
+		}
+		done = rename(a, b) < 0 ? -1 : rename(aside, a);
+		free(aside);
+	}
+	if (done < 0)
+		return err_errno_writing(err, "cannot put %s in the place of %s", a, b);
+	return sync_parent(b, err);
+}
+
 int fs_dir_commit(struct fs_dir *d, bool (*keep)(const char *place, void *ctx), void *ctx, struct err *err)
 {
 	int fd = open(d->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -314,12 +334,18 @@ static bool is_scratch(const char *name)
 	return *pid && pid[strspn(pid, "0123456789")] == '\0';
 }
 
-void fs_remove_scratch(const char *dir)
+static bool is_fresh(const char *name)
+{
+	size_t n = strlen(name), k = strlen(FS_FRESH);
+	return n > k && strcmp(name + n - k, FS_FRESH) == 0;
+}
+
+static void remove_those(const char *dir, bool (*is)(const char *name))
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry;
 	while (d && (entry = readdir(d))) {
-		if (!is_scratch(entry->d_name))
+		if (!is(entry->d_name))
 			continue;
 		char *path = fs_join(dir, entry->d_name);
 		fs_remove_tree(path);
@@ -327,4 +353,14 @@ void fs_remove_scratch(const char *dir)
 	}
 	if (d)
 		closedir(d);
+}
+
+void fs_remove_scratch(const char *dir)
+{
+	remove_those(dir, is_scratch);
+}
+
+void fs_remove_fresh(const char *dir)
+{
+	remove_those(dir, is_fresh);
 }

@@ -56,11 +56,17 @@ bool fs_is_dir(const char *path);
 /* Renames a broken file or folder to <path>.unusable, in the place of what was set aside there before. Missing is fine.
  */
 int fs_set_aside(const char *path, struct err *err);
+/* Folders a and b change places, in one step where the file system can (elsewhere b is set aside for a moment); without
+ * b, a is moved there. fsyncs the parent. */
+int fs_exchange(const char *a, const char *b, struct err *err);
+#define FS_FRESH ".fresh" /* behind the name of a folder: it is to take the place of that one */
 /* Removes a folder and the plain files and folders in it; missing is fine. */
 void fs_remove_tree(const char *path);
 /* Removes what writers that were killed left in dir: every <name>.tmp.<pid>. The caller must know that nobody writes
  * there now. A missing dir is fine. */
 void fs_remove_scratch(const char *dir);
+/* Removes every <name>.fresh in dir. */
+void fs_remove_fresh(const char *dir);
 /* "a/b" joined with "c": the caller frees. An absolute second part wins. */
 char *fs_join(const char *dir, const char *name);
 /* The absolute path (not resolving links) of a possibly missing file; the caller frees. When the working directory was

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/table.h"
 #include "plan_keys.h"
@@ -115,6 +116,12 @@ static size_t add_artifact(struct build *b, const struct plan_artifact *artifact
 	memcpy(a->dir, b->options->artifacts_dir, n);
 	a->dir[n] = '/';
 	memcpy(a->dir + n + 1, a->key, HASH_HEX);
+	a->made_at = a->dir;
+	if (!a->have && b->options->again && b->options->again(a->key, b->options->ctx)) {
+		a->made_at = arena_alloc(&plan->arena, strlen(a->dir) + sizeof FS_FRESH);
+		memcpy(a->made_at, a->dir, strlen(a->dir));
+		memcpy(a->made_at + strlen(a->dir), FS_FRESH, sizeof FS_FRESH);
+	}
 	return plan->n_artifacts++;
 }
 
@@ -339,7 +346,7 @@ struct job_output plan_output(const struct plan *plan, const struct plan_job *jo
 	if (job->job.outputs)
 		return job->job.outputs[i];
 	const struct plan_artifact *a = &plan->artifacts[job->artifacts[i]];
-	struct job_output output = {.dir = a->dir, .params = a->params};
+	struct job_output output = {.dir = a->made_at, .params = a->params};
 	memcpy(output.key, a->key, HASH_HEX);
 	while (a->split && job->job.splits[output.split].name != a->split)
 		output.split++;

@@ -40,6 +40,7 @@ struct plan_artifact {
 	bool have;            /* existed before this plan: nothing to do */
 	struct params params; /* effective values; of adapters only the TRAIN stage's, the others are defaults */
 	char *dir;            /* absolute: <db>.artifacts/<key> */
+	char *made_at;        /* where its job puts it: dir, or <dir>.fresh when it is to replace what is there */
 	size_t adapter;       /* hypotheses: index of the adapter artifact, or PLAN_NONE */
 	size_t job;           /* index of the job that makes it, PLAN_NONE when have */
 };
@@ -87,6 +88,8 @@ struct plan {
 };
 
 typedef bool plan_have(const char *key, enum job_kind kind, void *ctx);
+/* An artifact that is not to be used: is it there all the same? Then a new one is made beside it. */
+typedef bool plan_again(const char *key, void *ctx);
 /* An adapter that is not there: was it, until it was damaged? Then it is trained again, also when every text that needs
  * it exists. */
 typedef bool plan_lost(const char *key, void *ctx);
@@ -95,9 +98,10 @@ typedef int plan_digest(const char *path, char hex[HASH_HEX], void *ctx, struct 
 struct plan_options {
 	const char *artifacts_dir; /* absolute: results.artifacts */
 	plan_have *have;           /* NULL: nothing exists */
+	plan_again *again;         /* NULL: nothing is made again */
 	plan_lost *lost;           /* NULL: nothing was lost */
 	plan_digest *digest;       /* SHA-256 of a file, perhaps remembered; NULL: hash_file */
-	void *ctx;                 /* of both */
+	void *ctx;                 /* of all */
 	int workers;               /* at a time: how far searches share jobs (plan_merge.h); 0: not at all */
 };
 

@@ -253,7 +253,10 @@ void plan_notes_titles(struct plan *plan)
 		plan_notes_name(plan, job->artifacts, job->n_artifacts, varies, &text);
 		job->title = arena_strdup(&plan->arena, text.data);
 		buf_clear(&text);
-		if (job->job.kind == JOB_TRAIN)
+		const struct plan_artifact *first = &plan->artifacts[job->artifacts[0]];
+		if (first->made_at != first->dir)
+			buf_printf(&text, "what is there is made again");
+		else if (job->job.kind == JOB_TRAIN)
 			buf_printf(&text, "no adapter for these parameters yet; %zu decode%s for it", waiting[i],
 				   waiting[i] == 1 ? " waits" : "s wait");
 		else if (job->n_artifacts == 1)

@@ -134,15 +134,20 @@ static int on_artifact(void *ctx, size_t job, size_t artifact, struct err *err)
 	struct record *r = ctx;
 	(void)job;
 	const struct plan_artifact *a = &r->plan->artifacts[artifact];
-	if (begin(r, err) < 0)
+	bool fresh = a->made_at != a->dir; /* it replaces another, which lies at made_at from here on */
+	if (begin(r, err) < 0 || (fresh && fs_exchange(a->made_at, a->dir, err) < 0))
 		return -1;
 	if (store_artifact_done(r->store, a->key, a->dir, err) < 0) {
 		/* A folder that cannot be used must not be in the way of the next attempt's. */
 		struct err ignored = {0};
-		if (err->kind == ERR_INPUT && fs_set_aside(a->dir, &ignored) < 0)
-			fs_remove_tree(a->dir);
+		if (fresh)
+			fs_exchange(a->made_at, a->dir, &ignored);
+		if (err->kind == ERR_INPUT && fs_set_aside(a->made_at, &ignored) < 0)
+			fs_remove_tree(a->made_at);
 		return -1;
 	}
+	if (fresh)
+		fs_remove_tree(a->made_at);
 	tally_artifact(r->tally, artifact);
 	return 0;
 }

@@ -228,7 +228,7 @@ static bool in_place(const struct sched *s, struct worker *worker, size_t artifa
 	if (s->options->have)
 		return s->options->have(a, s->options->ctx);
 	struct err why = {0};
-	enum artifact_state state = artifact_look(a->dir, a->key, a->kind, ARTIFACT_SIZES, &why);
+	enum artifact_state state = artifact_look(a->made_at, a->key, a->kind, ARTIFACT_SIZES, &why);
 	if (state == ARTIFACT_BROKEN && !worker->reason[0])
 		snprintf(worker->reason, sizeof worker->reason, "%s", why.text);
 	return state == ARTIFACT_WHOLE;

@@ -43,6 +43,11 @@ int store_batch_end(struct store *store, struct err *err);
 /* The plan's questions. An artifact is there when its folder is what it was when it was made; a whole folder without a
  * row (we were killed between rename and commit) is adopted. A broken one is set aside, and *why says what it was. */
 bool store_have_artifact(struct store *store, const char *key, enum job_kind kind, struct err *why);
+/* Is its folder one that `sweep run --force` is to replace: made before its row became pending again, and not replaced
+ * since? failed: also when the job that was to do it has failed. */
+bool store_again_artifact(struct store *store, const char *key, bool failed);
+/* Was a sweep of that name told to make its artifacts again, and stopped before all were? */
+bool store_again_sweep(struct store *store, const char *sweep);
 /* Was it made once and found damaged since? Then it is to be made again, also when nothing waits for it. */
 bool store_lost_artifact(struct store *store, const char *key);
 

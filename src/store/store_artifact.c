@@ -336,10 +336,57 @@ bool store_have_artifact(struct store *s, const char *key, enum job_kind kind, s
 	bool have = row >= 0 && state == ARTIFACT_WHOLE;
 	if (state == ARTIFACT_BROKEN && why->kind == ERR_INPUT && s->mode == STORE_WRITE)
 		store_unmake(s, id, dir, why->text, &err);
-	else if (have && row == 0 && s->mode == STORE_WRITE)
+	else if (have && row == 0 && s->mode == STORE_WRITE) {
 		have = store_artifact_done(s, key, dir, &err) == 0;
+		char *fresh = mem_printf("%s" FS_FRESH, dir); /* what it has replaced, or was to be replaced by */
+		fs_remove_tree(fresh);
+		free(fresh);
+	}
 	free(dir);
 	return have;
+}
+
+/* The row waits to be made, its files are remembered, and the card in its place is the very file that is: nothing has
+ * replaced it. A new folder has another inode, so one that was put in place by a scheduler killed before its commit is
+ * adopted, like any other. */
+static bool is_old(struct store *s, int64_t id, const char *key)
+{
+	char *dir = fs_join(s->artifacts_dir, key);
+	bool old = store_card_is_known(s, id, dir);
+	free(dir);
+	return old;
+}
+
+bool store_again_artifact(struct store *s, const char *key, bool failed)
+{
+	struct err err = {0};
+	int64_t id;
+	return store_int(s, &err, &id,
+			 "SELECT id FROM artifacts WHERE key = ?1 AND (state = 'pending' OR (?2 AND state = 'failed'))",
+			 "ti", key, (int64_t)failed) > 0 &&
+	       is_old(s, id, key);
+}
+
+bool store_again_sweep(struct store *s, const char *sweep)
+{
+	struct err err = {0};
+	sqlite3_stmt *q =
+		store_ask(s, &err,
+			  "SELECT a.id, a.key FROM sweeps s CROSS JOIN artifact_files f ON f.name = '" ARTIFACT_CARD
+			  "' JOIN artifacts a ON a.id = f.artifact_id WHERE s.name = ?1 AND a.state = 'pending' "
+			  "AND (EXISTS(SELECT 1 FROM runs r WHERE r.adapter_id = a.id AND r.sweep_id = s.id AND "
+			  "r.status <> 'dropped') OR EXISTS(SELECT 1 FROM run_artifacts x JOIN runs r ON r.id = "
+			  "x.run_id WHERE x.artifact_id = a.id AND r.sweep_id = s.id AND r.status <> 'dropped'))",
+			  "t", sweep);
+	bool again = false;
+	while (q && !again && store_step(s, q, &err) > 0) {
+		char *key = mem_strdup((const char *)sqlite3_column_text(q, 1));
+		again = is_old(s, sqlite3_column_int64(q, 0), key);
+		free(key);
+	}
+	if (q)
+		sqlite3_reset(q);
+	return again;
 }
 
 bool store_lost_artifact(struct store *s, const char *key)

@@ -142,3 +142,17 @@ int store_check_files(struct store *s, int64_t id, const char *dir, bool all, bo
 		sqlite3_reset(q);
 	return result < 0 || got < 0 ? -1 : 0;
 }
+
+bool store_card_is_known(struct store *s, int64_t id, const char *dir)
+{
+	struct identity now;
+	struct err err = {0};
+	int64_t one;
+	char *path = fs_join(dir, ARTIFACT_CARD);
+	bool there = identify(path, &now);
+	free(path);
+	return there && store_int(s, &err, &one,
+				  "SELECT 1 FROM artifact_files WHERE artifact_id = ?1 AND name = '" ARTIFACT_CARD
+				  "' AND size = ?2 AND device = ?3 AND inode = ?4 AND mtime_ns = ?5 AND ctime_ns = ?6",
+				  "iiiiii", id, now.size, now.device, now.inode, now.mtime_ns, now.ctime_ns) > 0;
+}

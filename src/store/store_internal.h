@@ -99,6 +99,9 @@ int store_put_files(struct store *s, int64_t id, const struct artifact *artifact
  * when nothing is (a database of before version 4). */
 int store_check_files(struct store *s, int64_t id, const char *dir, bool all, bool *known, struct err *err);
 
+/* Is the card in the folder the very file that is remembered, by inode and times? */
+bool store_card_is_known(struct store *s, int64_t id, const char *dir);
+
 /* store_artifact.c: the artifact's row, made (pending) when it is new. */
 int store_artifact_row(struct store *s, const char *key, const char *dir, bool adapter, const char *split, int64_t *id,
 		       struct err *err);
