@@ -61,7 +61,7 @@ static int check_split(struct check *c, size_t split, struct err *err)
 	if (c->input[split] != SIZE_MAX)
 		return 0;
 	struct dataset_eval eval;
-	if (dataset_load_eval(&eval, s->input, s->references, (size_t)s->limit, c->tok, &c->tmpl, err) < 0)
+	if (dataset_load_eval(&eval, s->input, s->references, &s->columns, (size_t)s->limit, c->tok, &c->tmpl, err) < 0)
 		return -1;
 	int result = 0;
 	if (eval.n_elsewhere) {
@@ -77,10 +77,10 @@ static int check_split(struct check *c, size_t split, struct err *err)
 	for (size_t i = 0; i < eval.n && result == 0; i++) {
 		const struct dataset_input *in = &eval.inputs[i];
 		if (in->n == 0)
-			result = err_at(err, s->input, 0, 0,
+			result = err_at(err, s->input, in->line, 0,
 					"the prompt of input %zu is empty: `prompt` needs some text", i);
 		else
-			result = check_ids(c, in->ids, in->n, s->input, 0, err);
+			result = check_ids(c, in->ids, in->n, s->input, in->line, err);
 		if (in->n > c->longest[split]) {
 			c->longest[split] = in->n;
 			c->input[split] = i;
@@ -134,13 +134,13 @@ static int check_training(const struct check *c, const struct pairs *p, const st
 			       "pad_to_length %zu and num_virtual_tokens %zu need %zu positions, but the model has %zu",
 			       pad, v, v + pad, room);
 	if (!pad && v + n > room)
-		return err_at(err, c->job->train, longest + 1, 0,
+		return err_at(err, c->job->train, p->train.pairs[longest].line, 0,
 			      "the pair has %zu tokens; with num_virtual_tokens %zu that is %zu positions, but the "
 			      "model has %zu",
 			      n, v, v + n, room);
 	size_t prompt = p->longest_prompt[last], n_prompt = p->train.pairs[prompt].n_prompt;
 	if (pad && n_prompt >= pad)
-		return err_at(err, c->job->train, prompt + 1, 0,
+		return err_at(err, c->job->train, p->train.pairs[prompt].line, 0,
 			      "the prompt has %zu tokens, so that nothing of the text is left within pad_to_length %zu",
 			      n_prompt, pad);
 	return 0;
@@ -150,17 +150,18 @@ static int load_pairs(const struct check *c, struct pairs *p, size_t limit, stru
 {
 	if (!c->job->train)
 		return err_set(err, ERR_INPUT, "a prefix is to be trained, but there is no training file");
-	if (dataset_load_train(&p->train, c->job->train, limit, c->tok, &c->tmpl, 0, err) < 0)
+	if (dataset_load_train(&p->train, c->job->train, &c->job->train_columns, limit, c->tok, &c->tmpl, 0, err) < 0)
 		return -1;
 	p->longest = mem_array(p->train.n, sizeof *p->longest);
 	p->longest_prompt = mem_array(p->train.n, sizeof *p->longest_prompt);
 	size_t longest = 0, prompt = 0;
 	for (size_t i = 0; i < p->train.n; i++) {
 		const struct dataset_pair *pair = &p->train.pairs[i];
-		if (check_ids(c, pair->ids, pair->n, c->job->train, i + 1, err) < 0)
+		if (check_ids(c, pair->ids, pair->n, c->job->train, pair->line, err) < 0)
 			return -1;
 		if (pair->n_prompt == 0)
-			return err_at(err, c->job->train, i + 1, 0, "the prompt is empty: `prompt` needs some text");
+			return err_at(err, c->job->train, pair->line, 0,
+				      "the prompt is empty: `prompt` needs some text");
 		if (pair->n > p->train.pairs[longest].n)
 			longest = i;
 		if (pair->n_prompt > p->train.pairs[prompt].n_prompt)

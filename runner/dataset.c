@@ -1,14 +1,15 @@
 /* dataset.c - the experiment's files as token ids; see dataset.h and docs/REFERENCE.md, 4, 5.6, 6.3.
  *
  * A training pair is ids(prompt) then ids(target) then the end token, prompt and target tokenised apart, because the
- * experiment did and a joint tokenisation would differ at the seam. base/lines.h cuts the files. What is wrong is told
- * with file and line before anything is trained on. */
+ * experiment did and a joint tokenisation would differ at the seam. base/lines.h and base/columns.h cut the files. What is
+ * wrong is told with file and line before anything is trained on. */
 #include "dataset.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/columns.h"
 #include "base/lines.h"
 #include "base/mem.h"
 
@@ -69,12 +70,63 @@ static int encode_rendered(struct tokenizer *tok, const char *tmpl, const char *
 	return tokenizer_encode(tok, scratch->data ? scratch->data : "", scratch->size, ids, err);
 }
 
-/* One line's pair behind the ids so far; pair->ids is set when the block no longer moves. */
-static int add_pair(struct dataset_pair *pair, const struct lines *l, struct tokenizer *tok,
-		    const struct dataset_template *tmpl, size_t pad_to_length, struct buf *scratch,
-		    struct tokenizer_ids *ids, struct err *err)
+struct loading {
+	struct dataset_train *train;
+	size_t room;
+	const char *path;
+	struct tokenizer *tok;
+	const struct dataset_template *tmpl;
+	size_t pad_to_length;
+	struct buf scratch;
+	struct tokenizer_ids ids;
+};
+
+struct text {
+	const char *p;
+	size_t n;
+};
+
+/* One pair behind the ids so far; pair->ids is set when the block no longer moves. */
+static int add_pair(struct loading *l, struct text table, struct text text, size_t line, struct err *err)
 {
-	size_t bars = lines_bars(l->line, l->n, 0), from = ids->n;
+	struct tokenizer_ids *ids = &l->ids;
+	size_t from = ids->n;
+	if (encode_rendered(l->tok, l->tmpl->prompt, "{table}", table.p, table.n, l->tmpl->eos_text, &l->scratch, ids,
+			    err) < 0)
+		return -1;
+	size_t prompt = ids->n - from;
+	if (encode_rendered(l->tok, l->tmpl->target, "{text}", text.p, text.n, l->tmpl->eos_text, &l->scratch, ids,
+			    err) < 0)
+		return -1;
+	if (ids->n == ids->room) {
+		ids->room = ids->room ? 2 * ids->room : 64;
+		ids->id = mem_grow(ids->id, ids->room, sizeof *ids->id);
+	}
+	ids->id[ids->n++] = l->tmpl->eos;
+	size_t n = ids->n - from, pad = 0;
+	if (n > UINT32_MAX / 2)
+		return err_at(err, l->path, line, 0, "the line has %zu tokens", n);
+	if (l->pad_to_length && n > l->pad_to_length) {
+		n = l->pad_to_length;
+		ids->n = from + n;
+	} else if (l->pad_to_length) {
+		pad = l->pad_to_length - n;
+	}
+	if (prompt >= n)
+		return err_at(err, l->path, line, 0,
+			      "the prompt has %zu tokens, so that nothing of the text is left within pad_to_length %zu",
+			      prompt, l->pad_to_length);
+	MEM_PUSH_ROOM(l->train->pairs, l->train->n, l->room);
+	l->train->pairs[l->train->n++] = (struct dataset_pair){
+		.n = (uint32_t)n, .n_prompt = (uint32_t)prompt, .pad = (uint32_t)pad, .line = (uint32_t)line};
+	return 0;
+}
+
+static int add_line(struct loading *to, const struct lines *l, struct err *err)
+{
+	if (lines_check(l, err) < 0)
+		return -1;
+	size_t bars = lines_bars(l->line, l->n, 0);
 	if (l->n == 0)
 		return err_at(err, l->path, l->number, 0, "an empty line; expected `table||text`");
 	if (bars == l->n)
@@ -83,62 +135,51 @@ static int add_pair(struct dataset_pair *pair, const struct lines *l, struct tok
 	if (lines_reference(l->line, l->n, &reference))
 		return err_at(err, l->path, l->number, 0,
 			      "looks like `id||table||text`, a line of references; expected `table||text`");
-	if (encode_rendered(tok, tmpl->prompt, "{table}", l->line, bars, tmpl->eos_text, scratch, ids, err) < 0)
-		return -1;
-	size_t prompt = ids->n - from;
-	if (encode_rendered(tok, tmpl->target, "{text}", l->line + bars + 2, l->n - bars - 2, tmpl->eos_text, scratch,
-			    ids, err) < 0)
-		return -1;
-	if (ids->n == ids->room) {
-		ids->room = ids->room ? 2 * ids->room : 64;
-		ids->id = mem_grow(ids->id, ids->room, sizeof *ids->id);
-	}
-	ids->id[ids->n++] = tmpl->eos;
-	size_t n = ids->n - from, pad = 0;
-	if (n > UINT32_MAX / 2)
-		return err_at(err, l->path, l->number, 0, "the line has %zu tokens", n);
-	if (pad_to_length && n > pad_to_length) {
-		n = pad_to_length;
-		ids->n = from + n;
-	} else if (pad_to_length) {
-		pad = pad_to_length - n;
-	}
-	if (prompt >= n)
-		return err_at(err, l->path, l->number, 0,
-			      "the prompt has %zu tokens, so that nothing of the text is left within pad_to_length %zu",
-			      prompt, pad_to_length);
-	*pair = (struct dataset_pair){.n = (uint32_t)n, .n_prompt = (uint32_t)prompt, .pad = (uint32_t)pad};
-	return 0;
+	return add_pair(to, (struct text){l->line, bars}, (struct text){l->line + bars + 2, l->n - bars - 2}, l->number,
+			err);
 }
 
-int dataset_load_train(struct dataset_train *train, const char *path, size_t limit, struct tokenizer *tok,
-		       const struct dataset_template *tmpl, size_t pad_to_length, struct err *err)
+static int load_lines(struct loading *to, size_t limit, struct err *err)
+{
+	struct lines l;
+	if (lines_open(&l, to->path, limit, err) < 0)
+		return -1;
+	int result = 0;
+	while (result == 0 && (limit == 0 || to->train->n < limit) && lines_next(&l))
+		result = add_line(to, &l, err);
+	lines_close(&l);
+	return result;
+}
+
+static int load_rows(struct loading *to, const struct columns_map *columns, size_t limit, struct err *err)
+{
+	struct columns_file t;
+	if (columns_open(&t, to->path, columns, limit, err) < 0)
+		return -1;
+	int result = 0;
+	for (size_t i = 0; i < t.n && result == 0; i++) {
+		const struct columns_row *row = &t.rows[i];
+		result = add_pair(to, (struct text){row->input, row->n_input},
+				  (struct text){row->target, row->n_target}, row->line, err);
+	}
+	columns_close(&t);
+	return result;
+}
+
+int dataset_load_train(struct dataset_train *train, const char *path, const struct columns_map *columns, size_t limit,
+		       struct tokenizer *tok, const struct dataset_template *tmpl, size_t pad_to_length,
+		       struct err *err)
 {
 	*train = (struct dataset_train){0};
-	struct lines l;
-	if (lines_open(&l, path, limit, err) < 0)
-		return -1;
-	struct buf scratch = BUF_INIT;
-	struct tokenizer_ids ids = {0};
-	size_t room = 0;
-	int result = 0;
-	while ((limit == 0 || train->n < limit) && lines_next(&l)) {
-		MEM_PUSH_ROOM(train->pairs, train->n, room);
-		result = lines_check(&l, err) < 0
-				 ? -1
-				 : add_pair(&train->pairs[train->n], &l, tok, tmpl, pad_to_length, &scratch, &ids, err);
-		if (result < 0)
-			break;
-		train->n++;
-	}
-	train->block = ids.id;
+	struct loading l = {.train = train, .path = path, .tok = tok, .tmpl = tmpl, .pad_to_length = pad_to_length};
+	int result = columns && columns->format ? load_rows(&l, columns, limit, err) : load_lines(&l, limit, err);
+	train->block = l.ids.id;
 	const int32_t *next = train->block;
 	for (size_t i = 0; i < train->n; i++) {
 		train->pairs[i].ids = next;
 		next += train->pairs[i].n;
 	}
-	buf_release(&scratch);
-	lines_close(&l);
+	buf_release(&l.scratch);
 	if (result < 0)
 		dataset_release_train(train);
 	return result;
@@ -223,6 +264,14 @@ static bool is_a_table(const struct tables *tables, const char *text, size_t n)
 	return false;
 }
 
+static void push_reference(struct dataset_input *input, const char *text, size_t length)
+{
+	size_t n = input->n_references;
+	if ((n & (n - 1)) == 0) /* room doubles at powers of two */
+		input->references = mem_grow(input->references, n ? 2 * n : 1, sizeof *input->references);
+	input->references[input->n_references++] = mem_strndup(text, length);
+}
+
 static int add_reference(struct dataset_eval *eval, const struct tables *tables, const struct lines *l, struct err *err)
 {
 	struct lines_reference r;
@@ -241,11 +290,7 @@ static int add_reference(struct dataset_eval *eval, const struct tables *tables,
 	if (r.id >= eval->n)
 		return 0; /* behind the limit */
 	eval->n_elsewhere += !same;
-	struct dataset_input *input = &eval->inputs[r.id];
-	size_t n = input->n_references;
-	if ((n & (n - 1)) == 0) /* room doubles at powers of two */
-		input->references = mem_grow(input->references, n ? 2 * n : 1, sizeof *input->references);
-	input->references[input->n_references++] = mem_strndup(r.text, r.n_text);
+	push_reference(&eval->inputs[r.id], r.text, r.n_text);
 	return 0;
 }
 
@@ -272,10 +317,9 @@ static int load_references(struct dataset_eval *eval, struct tables *tables, con
 	return result;
 }
 
-int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *references, size_t limit,
-		      struct tokenizer *tok, const struct dataset_template *tmpl, struct err *err)
+static int load_eval_lines(struct dataset_eval *eval, const char *input, const char *references, size_t limit,
+			   struct err *err)
 {
-	*eval = (struct dataset_eval){0};
 	struct tables tables = {0};
 	int result = load_tables(&tables, input, err);
 	if (result == 0) {
@@ -292,6 +336,41 @@ int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *
 	}
 	free(tables.text);
 	free(tables.sorted);
+	return result;
+}
+
+static int load_eval_rows(struct dataset_eval *eval, const char *path, bool references,
+			  const struct columns_map *columns, size_t limit, struct err *err)
+{
+	struct columns_file t;
+	if (columns_open(&t, path, columns, 0, err) < 0)
+		return -1;
+	columns_group(&t);
+	eval->n = limit && limit < t.n_inputs ? limit : t.n_inputs;
+	eval->inputs = mem_zero(eval->n, sizeof *eval->inputs);
+	for (size_t i = 0; i < t.n; i++) {
+		const struct columns_row *row = &t.rows[i];
+		if (row->number >= eval->n)
+			continue;
+		struct dataset_input *input = &eval->inputs[row->number];
+		if (row->first) {
+			input->table = mem_strndup(row->input, row->n_input);
+			input->line = row->line;
+		}
+		if (references)
+			push_reference(input, row->target, row->n_target);
+	}
+	columns_close(&t);
+	return 0;
+}
+
+int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *references,
+		      const struct columns_map *columns, size_t limit, struct tokenizer *tok,
+		      const struct dataset_template *tmpl, struct err *err)
+{
+	*eval = (struct dataset_eval){0};
+	int result = columns && columns->format ? load_eval_rows(eval, input, references, columns, limit, err)
+						: load_eval_lines(eval, input, references, limit, err);
 	struct buf scratch = BUF_INIT;
 	for (size_t i = 0; result == 0 && i < eval->n; i++) {
 		struct dataset_input *in = &eval->inputs[i];

@@ -5,7 +5,8 @@
  *     train.pairs[i].ids, .n, .n_prompt
  *
  * train: `table||text` lines, plain or gzip. Inputs: one table a line (blank lines dropped). References:
- * `id||table||text`, several an id, ids counting the inputs from 0. Errors name file and line. */
+ * `id||table||text`, several an id, ids counting the inputs from 0. Or files with columns (base/columns.h), in which rows
+ * with the same input are one input with several references. Errors name file and line. */
 #ifndef SWEEP_RUNNER_DATASET_H
 #define SWEEP_RUNNER_DATASET_H
 
@@ -36,6 +37,7 @@ struct dataset_pair {
 	uint32_t n;         /* all ids, after any cut */
 	uint32_t n_prompt;  /* labels are ids[n_prompt .. n-1] */
 	uint32_t pad;       /* columns of left padding before ids[0]: position of ids[i] is v + pad + i */
+	uint32_t line;      /* of the file, from 1 */
 };
 
 struct dataset_train {
@@ -44,10 +46,11 @@ struct dataset_train {
 	int32_t *block;
 };
 
-/* limit 0 is all. pad_to_length 0: no pads, pair.pad = 0; else pad = max(0, pad_to_length - n) and pairs longer than
+/* columns: NULL or of COLUMNS_NONE for `table||text` lines. limit 0 is all. pad_to_length 0: no pads, pair.pad = 0; else pad = max(0, pad_to_length - n) and pairs longer than
  * pad_to_length are cut at the end (as the experiment did). A pair left without a label is an error with its line. */
-int dataset_load_train(struct dataset_train *train, const char *path, size_t limit, struct tokenizer *tok,
-		       const struct dataset_template *tmpl, size_t pad_to_length, struct err *err);
+int dataset_load_train(struct dataset_train *train, const char *path, const struct columns_map *columns, size_t limit,
+		       struct tokenizer *tok, const struct dataset_template *tmpl, size_t pad_to_length,
+		       struct err *err);
 void dataset_release_train(struct dataset_train *train);
 
 struct dataset_input {
@@ -56,6 +59,7 @@ struct dataset_input {
 	size_t n;
 	char **references; /* texts; NULL without a reference file */
 	size_t n_references;
+	size_t line; /* of the file, where it has columns; else 0 */
 };
 
 struct dataset_eval {
@@ -68,9 +72,11 @@ struct dataset_eval {
  * reference's table must be an input's. It belongs to the input of its id even when its table is another's, as the
  * experiment's scorer had it: the E2E dev files are in different orders from input 275 on (183 of 547 inputs, 1,697
  * of 4,672 references), and the published scores are over those pairs; n_elsewhere counts them, so that a caller can
- * say so. limit 0 is all. */
-int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *references, size_t limit,
-		      struct tokenizer *tok, const struct dataset_template *tmpl, struct err *err);
+ * say so. limit 0 is all. A file with columns has its references in it, and `references` says only whether they are
+ * wanted. */
+int dataset_load_eval(struct dataset_eval *eval, const char *input, const char *references,
+		      const struct columns_map *columns, size_t limit, struct tokenizer *tok,
+		      const struct dataset_template *tmpl, struct err *err);
 void dataset_release_eval(struct dataset_eval *eval);
 
 #endif

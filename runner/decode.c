@@ -145,8 +145,8 @@ static int load(struct decode *d, struct err *err)
 		const struct job_split *from = &job->splits[s];
 		if (!split->used)
 			continue;
-		if (dataset_load_eval(&split->eval, from->input, from->references, (size_t)from->limit, d->tok,
-				      &d->tmpl, err) < 0)
+		if (dataset_load_eval(&split->eval, from->input, from->references, &from->columns, (size_t)from->limit,
+				      d->tok, &d->tmpl, err) < 0)
 			return -1;
 		if (!from->references)
 			continue;

@@ -87,8 +87,8 @@ static int load(struct training *t, struct err *err)
 	struct dataset_template template;
 	if (dataset_template_init(&template, job, t->tokenizer, t->model.eos_token_id, err) < 0)
 		return -1;
-	if (dataset_load_train(&t->data, job->train, (size_t)PARAM_I(t->params, train_limit), t->tokenizer, &template,
-			       (size_t)PARAM_I(t->params, pad_to_length), err) < 0)
+	if (dataset_load_train(&t->data, job->train, &job->train_columns, (size_t)PARAM_I(t->params, train_limit),
+			       t->tokenizer, &template, (size_t)PARAM_I(t->params, pad_to_length), err) < 0)
 		return -1;
 	if (t->data.n == 0 || t->data.n > UINT32_MAX)
 		return err_set(err, ERR_INPUT, "%s: %zu training pairs", job->train, t->data.n);

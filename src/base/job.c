@@ -20,6 +20,16 @@ static void add_text(cJSON *object, const char *name, const char *text)
 		cJSON_AddStringToObject(object, name, text);
 }
 
+static void add_columns(cJSON *object, const char *name, const struct columns_map *columns)
+{
+	if (columns->format == COLUMNS_NONE)
+		return;
+	cJSON *to = cJSON_AddObjectToObject(object, name);
+	add_text(to, "format", columns_format_name(columns->format));
+	add_text(to, "input", columns->input);
+	add_text(to, "target", columns->target);
+}
+
 void job_format(const struct job *job, struct buf *out)
 {
 	cJSON *root = cJSON_CreateObject();
@@ -29,6 +39,7 @@ void job_format(const struct job *job, struct buf *out)
 	add_text(root, "model", job->model);
 	add_text(root, "model_name", job->model_name);
 	add_text(root, "train", job->train);
+	add_columns(root, "train_columns", &job->train_columns);
 	add_text(root, "prompt", job->prompt);
 	add_text(root, "target", job->target);
 	add_text(root, "adapter", job->adapter);
@@ -47,6 +58,7 @@ void job_format(const struct job *job, struct buf *out)
 		add_text(split, "input", job->splits[i].input);
 		add_text(split, "references", job->splits[i].references);
 		cJSON_AddNumberToObject(split, "limit", (double)job->splits[i].limit);
+		add_columns(split, "columns", &job->splits[i].columns);
 		cJSON_AddItemToArray(splits, split);
 	}
 	cJSON *outputs = cJSON_AddArrayToObject(root, "outputs");
@@ -104,6 +116,29 @@ static int read_inputs(struct job *job, const cJSON *inputs, struct err *err)
 	return 0;
 }
 
+static int read_columns(const cJSON *object, const char *name, bool targets, struct columns_map *columns,
+			struct err *err)
+{
+	const cJSON *from = cJSON_GetObjectItemCaseSensitive(object, name);
+	const char *format;
+	if (!from)
+		return 0;
+	if (json_string(from, "format", &format, err) < 0)
+		return -1;
+	columns->format = columns_format_named(format);
+	columns->input = optional_text(from, "input");
+	columns->target = optional_text(from, "target");
+	if (columns->format == COLUMNS_NONE || !columns->input || (targets && !columns->target))
+		return err_set(err, ERR_INPUT, "`%s` needs `format`, `input`%s", name, targets ? " and `target`" : "");
+	return 0;
+}
+
+static void release_columns(struct columns_map *columns)
+{
+	free(columns->input);
+	free(columns->target);
+}
+
 static int read_splits(struct job *job, const cJSON *splits, struct err *err)
 {
 	job->splits = mem_zero((size_t)cJSON_GetArraySize(splits), sizeof *job->splits);
@@ -116,7 +151,8 @@ static int read_splits(struct job *job, const cJSON *splits, struct err *err)
 		split->references = optional_text(item, "references");
 		if (!split->name || !split->input)
 			return err_set(err, ERR_INPUT, "a split needs `name` and `input`");
-		if (json_int(item, "limit", 0, INT32_MAX, &split->limit, err) < 0)
+		if (json_int(item, "limit", 0, INT32_MAX, &split->limit, err) < 0 ||
+		    read_columns(item, "columns", split->references, &split->columns, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -176,6 +212,8 @@ int job_read(struct job *job, const char *path, struct err *err)
 	}
 	result = read_inputs(job, cJSON_GetObjectItemCaseSensitive(root, "inputs"), err);
 	if (result == 0)
+		result = read_columns(root, "train_columns", true, &job->train_columns, err);
+	if (result == 0)
 		result = read_splits(job, cJSON_GetObjectItemCaseSensitive(root, "splits"), err);
 	if (result == 0)
 		result = read_outputs(job, cJSON_GetObjectItemCaseSensitive(root, "outputs"), err);
@@ -197,6 +235,7 @@ void job_release(struct job *job)
 	free(job->model);
 	free(job->model_name);
 	free(job->train);
+	release_columns(&job->train_columns);
 	free(job->prompt);
 	free(job->target);
 	free(job->adapter);
@@ -207,6 +246,7 @@ void job_release(struct job *job)
 		free(job->splits[i].name);
 		free(job->splits[i].input);
 		free(job->splits[i].references);
+		release_columns(&job->splits[i].columns);
 	}
 	free(job->splits);
 	for (size_t i = 0; i < job->n_outputs; i++)

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "columns.h"
 #include "hash.h"
 #include "input.h"
 #include "params.h"
@@ -39,9 +40,10 @@ enum job_kind { JOB_CHECK, JOB_TRAIN, JOB_DECODE, JOB_COMMAND /* command.h */ };
 /* A set of tables to decode. */
 struct job_split {
 	char *name;       /* dev, small, ... */
-	char *input;      /* one table a line */
-	char *references; /* id||table||text lines, or NULL: no scores */
+	char *input;      /* one table a line, or a file with columns */
+	char *references; /* id||table||text lines, or the same file with columns; NULL: no scores */
 	int64_t limit;    /* the first so many tables; 0 is all */
+	struct columns_map columns;
 };
 
 struct job_output {
@@ -53,10 +55,11 @@ struct job_output {
 
 struct job {
 	enum job_kind kind;
-	char key[HASH_HEX];   /* names the job: of train the adapter's key, of decode made from its outputs' keys */
-	char *model;          /* absolute folder in Hugging Face format */
-	char *model_name;     /* adapter_config.json's base_model_name_or_path: its name on the Hub, or the folder */
-	char *train;          /* table||text lines, plain or gzip; NULL when nothing is trained */
+	char key[HASH_HEX]; /* names the job: of train the adapter's key, of decode made from its outputs' keys */
+	char *model;        /* absolute folder in Hugging Face format */
+	char *model_name;   /* adapter_config.json's base_model_name_or_path: its name on the Hub, or the folder */
+	char *train;        /* table||text lines or a file with columns, plain or gzip; NULL when nothing is trained */
+	struct columns_map train_columns;
 	char *prompt;         /* template with {table} and {eos} */
 	char *target;         /* template with {text} and {eos}; the eos token follows it */
 	char *adapter;        /* decode: the adapter's folder, or NULL for the base model */

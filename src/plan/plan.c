@@ -215,6 +215,7 @@ static size_t need_adapter(struct build *b, size_t adapter)
 	struct plan_job *job = &b->plan->jobs[number];
 	push_artifact(b->plan, job, adapter);
 	job->job.train = b->plan->check.train;
+	job->job.train_columns = b->plan->check.train_columns;
 	job->cost = plan_keys_train_cost(&b->keys, &a->params);
 	return number;
 }
@@ -365,6 +366,7 @@ static void begin_check(struct build *b)
 				   .prompt = b->spec->prompt,
 				   .target = b->spec->target,
 				   .train = plan->sources->train,
+				   .train_columns = plan->sources->train_columns,
 				   .n_splits = plan->n_splits,
 				   .splits = plan->sources->splits};
 }
@@ -411,7 +413,7 @@ static void finish_check(struct build *b)
 	free(check->outputs);
 	check->outputs = kept;
 	if (!training)
-		check->train = NULL; /* nothing to look at there */
+		check->train = NULL, check->train_columns = (struct columns_map){0}; /* nothing to look at there */
 	bool *wanted = mem_array(b->plan->n_splits + 1, sizeof *wanted);
 	memset(wanted, true, b->plan->n_splits);
 	wanted[b->plan->n_splits] = training;

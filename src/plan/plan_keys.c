@@ -110,7 +110,8 @@ static int digest_split(struct plan_keys *keys, size_t i, const struct plan_opti
 	for (facts->same_as = 0; facts->same_as < i; facts->same_as++) {
 		const struct plan_keys_split *other = &keys->splits[facts->same_as];
 		if (strcmp(other->input, facts->input) == 0 && strcmp(other->references, facts->references) == 0 &&
-		    keys->sources->splits[facts->same_as].limit == split->limit)
+		    keys->sources->splits[facts->same_as].limit == split->limit &&
+		    keys->sources->splits[facts->same_as].columns.format == split->columns.format)
 			break;
 	}
 	return 0;
@@ -125,6 +126,18 @@ static void add_member(struct buf *text, const char *name, const char *value)
 		buf_adds(text, "null");
 }
 
+/* How a file is read, where it has columns; their names are the same for all files of a sweep. */
+static void add_columns(struct buf *text, const struct columns_map *columns)
+{
+	if (columns->format == COLUMNS_NONE)
+		return;
+	buf_printf(text, ",\"columns\":{\"format\":\"%s\"", columns_format_name(columns->format));
+	add_member(text, "input", columns->input);
+	if (columns->target)
+		add_member(text, "target", columns->target);
+	buf_addc(text, '}');
+}
+
 static void begin_texts(struct plan_keys *keys, size_t i)
 {
 	struct plan_keys_split *facts = &keys->splits[i];
@@ -134,6 +147,7 @@ static void begin_texts(struct plan_keys *keys, size_t i)
 	buf_adds(&facts->head, ",\"adapter\":");
 	add_member(&facts->middle, "input", facts->input);
 	add_member(&facts->middle, "references", facts->references[0] ? facts->references : NULL);
+	add_columns(&facts->middle, &split->columns);
 	if (split->limit)
 		buf_printf(&facts->middle, ",\"limit\":%lld", (long long)split->limit);
 	add_member(&facts->middle, "prompt", keys->spec->prompt);
@@ -199,6 +213,7 @@ void plan_keys_adapter(const struct plan_keys *keys, const struct params *effect
 	buf_printf(&text, "{\"artifact\":\"adapter\",\"numerics\":%d", NUMERICS_VERSION);
 	add_member(&text, "model", keys->model);
 	add_member(&text, "train", keys->train);
+	add_columns(&text, &keys->sources->train_columns);
 	add_member(&text, "prompt", keys->spec->prompt);
 	add_member(&text, "target", keys->spec->target);
 	buf_adds(&text, ",\"params\":");

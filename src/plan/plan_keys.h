@@ -9,10 +9,10 @@
  *     plan_keys_release(&keys);
  *
  * A key is the SHA-256 of a JSON text in a fixed order:
- *   {"artifact":"adapter","numerics":N,"model":DIGEST,"train":DIGEST,"prompt":..,"target":..,"params":{..}}
+ *   {"artifact":"adapter","numerics":N,"model":DIGEST,"train":DIGEST,[COLUMNS,]"prompt":..,"target":..,"params":{..}}
  *   {"artifact":"hypotheses","numerics":N,"model":DIGEST,"adapter":KEY or null,"input":DIGEST,
- *    "references":DIGEST or null,["limit":N,]"prompt":..,"params":{..}}
- * where params is params_key of the stage: effective values that are not the default. */
+ *    "references":DIGEST or null,[COLUMNS,]["limit":N,]"prompt":..,"params":{..}}
+ * where COLUMNS is "columns":{"format":..,"input":..,"target":..} of a file that has some, and params is params_key of the stage: effective values that are not the default. */
 #ifndef SWEEP_PLAN_KEYS_H
 #define SWEEP_PLAN_KEYS_H
 

@@ -61,9 +61,20 @@ static int find_file(struct sources *sources, const struct spec *spec, const str
 				strerror(errno));
 	else if (!S_ISREG(st.st_mode))
 		result = err_at(err, at->file, at->line, at->column, "%s: %s is not a plain file", what, *found);
+	char magic[4];
+	if (result == 0 && pread(fd, magic, 4, 0) == 4 && memcmp(magic, COLUMNS_PARQUET_MAGIC, 4) == 0)
+		result =
+			err_at(err, at->file, at->line, at->column, "%s: %s is %s", what, *found, COLUMNS_PARQUET_HELP);
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+static struct columns_map columns_of(const struct spec *spec, const struct spec_file *file)
+{
+	struct columns_map columns = spec->columns;
+	columns.format = columns.input && file->path ? columns_format_of(file->path) : COLUMNS_NONE;
+	return columns.format ? columns : (struct columns_map){0};
 }
 
 /* ------------------------------------------------------------------------------------------------ model */
@@ -139,6 +150,7 @@ static int find_dataset(struct sources *sources, const struct spec *spec, const 
 	if (spec->dataset)
 		return find_named(sources, spec, cache, err);
 	int result = find_file(sources, spec, &spec->train, "dataset.train", &sources->train, err);
+	sources->train_columns = columns_of(spec, &spec->train);
 	for (size_t i = 0; i < spec->n_splits && result == 0; i++) {
 		const struct spec_split *split = &spec->splits[i];
 		char *input = mem_printf("dataset.eval.%s.input", split->name),
@@ -146,6 +158,12 @@ static int find_dataset(struct sources *sources, const struct spec *spec, const 
 		if (find_file(sources, spec, &split->input, input, &sources->splits[i].input, err) < 0 ||
 		    find_file(sources, spec, &split->references, references, &sources->splits[i].references, err) < 0)
 			result = -1;
+		struct job_split *to = &sources->splits[i];
+		to->columns = columns_of(spec, &split->input);
+		if (to->columns.format && split->scored)
+			to->references = to->input;
+		else
+			to->columns.target = NULL;
 		free(input);
 		free(references);
 	}

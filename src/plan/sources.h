@@ -6,7 +6,7 @@
  *     sources_release(&sources);
  *
  * A name is looked for among what is bundled with the program, then in folders, then in a cache that the caller knows.
- * All texts are in the sources' own memory, but the splits' names, which are the spec's. */
+ * All texts are in the sources' own memory, but the names of splits and columns, which are the spec's. */
 #ifndef SWEEP_SOURCES_H
 #define SWEEP_SOURCES_H
 
@@ -28,10 +28,11 @@ struct sources_lookup {
 };
 
 struct sources {
-	char *model;              /* absolute folder in Hugging Face format; NULL: not on this machine yet */
-	bool model_of_hub;        /* the spec's name of it is the Hub's */
-	bool dataset_missing;     /* a dataset with a name that is not in the cache; train and splits are not known */
-	char *train;              /* absolute; NULL when the file gives none */
+	char *model;          /* absolute folder in Hugging Face format; NULL: not on this machine yet */
+	bool model_of_hub;    /* the spec's name of it is the Hub's */
+	bool dataset_missing; /* a dataset with a name that is not in the cache; train and splits are not known */
+	char *train;          /* absolute; NULL when the file gives none */
+	struct columns_map train_columns;
 	struct job_split *splits; /* [spec->n_splits], absolute paths */
 	struct arena arena;
 };

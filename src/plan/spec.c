@@ -441,6 +441,8 @@ void spec_release(struct spec *spec)
 	free(spec->model_at.file);
 	free(spec->dataset);
 	release_file(&spec->train);
+	free(spec->columns.input);
+	free(spec->columns.target);
 	free(spec->prompt);
 	free(spec->target);
 	free(spec->metric);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/columns.h"
 #include "base/err.h"
 #include "base/params.h"
 
@@ -75,7 +76,7 @@ struct spec_file {
 
 struct spec_split {
 	char *name;
-	struct spec_file input, references; /* of a dataset that has a name: not given */
+	struct spec_file input, references; /* of a dataset that has a name: not given; references of a table: in it */
 	bool scored;                        /* it has references */
 	int64_t limit;                      /* the first so many tables; 0 is all */
 };
@@ -94,6 +95,7 @@ struct spec {
 	struct spec_at model_at;
 	char *dataset; /* when it is a name (demo, e2e), else NULL */
 	struct spec_file train;
+	struct columns_map columns; /* of the files that have some; their formats are of their own */
 	struct spec_split *splits;
 	size_t n_splits;
 	char *prompt, *target; /* templates, defaults filled in */

@@ -57,6 +57,75 @@ static struct spec_split *add_split(struct spec *spec, const char *name)
 	return split;
 }
 
+/* A file's name says whether it has columns: then `columns` must name the input's, and the target's if `targets`. */
+static int check_columns(const struct spec *spec, const struct yaml_node *node, const char *what, const char *path,
+			 bool targets, struct err *err)
+{
+	enum columns_format format = columns_format_of(path);
+	if (format == COLUMNS_PARQUET)
+		return yaml_err(node, err, "%s: %s is %s", what, path, COLUMNS_PARQUET_HELP);
+	if (format == COLUMNS_NONE)
+		return 0;
+	if (!spec->columns.input)
+		return yaml_err(node, err,
+				"%s: %s has columns; say which ones with `columns: {input: NAME, target: NAME}` in "
+				"`dataset`",
+				what, path);
+	if (targets && !spec->columns.target)
+		return yaml_err(node, err, "%s: %s is to be learnt from, and `columns` names no `target`", what, path);
+	return 0;
+}
+
+static int read_columns(struct spec *spec, const struct yaml_node *node, struct err *err)
+{
+	static const char *const keys[] = {"input", "target"};
+	if (spec_keys(node, keys, sizeof keys / sizeof *keys, "dataset.columns", err) < 0)
+		return -1;
+	const struct yaml_node *input = yaml_get(node, "input"), *target = yaml_get(node, "target");
+	if (!input)
+		return yaml_err(node, err, "dataset.columns.input is missing: the name of the column with the inputs");
+	if (spec_text(input, "dataset.columns.input", false, &spec->columns.input, err) < 0 ||
+	    (target && spec_text(target, "dataset.columns.target", false, &spec->columns.target, err) < 0))
+		return -1;
+	if (target && strcmp(spec->columns.input, spec->columns.target) == 0)
+		return yaml_err(target, err, "dataset.columns: `%s` is input and target", spec->columns.input);
+	return 0;
+}
+
+/* `columns` that no file has are a mistake that would show late. */
+static int check_columns_used(const struct spec *spec, const struct yaml_node *columns, struct err *err)
+{
+	bool used = spec->train.path && columns_format_of(spec->train.path);
+	for (size_t i = 0; i < spec->n_splits; i++)
+		used = used || columns_format_of(spec->splits[i].input.path);
+	return used ? 0
+		    : yaml_err(columns, err,
+			       "dataset.columns: no file here has columns; their names end in .csv, .tsv or .jsonl, "
+			       "with "
+			       ".gz or without");
+}
+
+/* Inputs and references of a split whose file has columns, or of one that has none. */
+static int check_split_files(const struct spec *spec, struct spec_split *split, const struct yaml_node *in,
+			     const char *input, const struct yaml_node *refs, const char *references, struct err *err)
+{
+	if (check_columns(spec, in, input, split->input.path, false, err) < 0)
+		return -1;
+	bool table = columns_format_of(split->input.path) != COLUMNS_NONE;
+	if (table && split->scored)
+		return yaml_err(refs, err,
+				"%s: %s has its references in it; leave `references` out, or null for texts alone",
+				references, split->input.path);
+	if (!table && split->scored && columns_format_of(split->references.path))
+		return yaml_err(refs, err,
+				"%s: expected `id||table||text` lines; a file with columns has inputs and references: "
+				"give %s as the split's `input`",
+				references, split->references.path);
+	if (table)
+		split->scored = !refs && spec->columns.target;
+	return 0;
+}
+
 /* A split of files: `dev: FILE` or {input, references, limit}. */
 static int read_split(struct spec *spec, const struct yaml_node *key, const struct yaml_node *node, struct err *err)
 {
@@ -73,6 +142,8 @@ static int read_split(struct spec *spec, const struct yaml_node *key, const stru
 	int result = -1;
 	if (node->kind == YAML_SCALAR) {
 		result = read_file(node, what, &split->input, err);
+		if (result == 0)
+			result = check_split_files(spec, split, node, what, NULL, references, err);
 	} else if (spec_keys(node, keys, sizeof keys / sizeof *keys, what, err) == 0) {
 		const struct yaml_node *in = yaml_get(node, "input"), *refs = yaml_get(node, "references"),
 				       *first = yaml_get(node, "limit");
@@ -81,6 +152,7 @@ static int read_split(struct spec *spec, const struct yaml_node *key, const stru
 			yaml_err(key, err, "%s is missing: the file with a table on each line", input);
 		else if (read_file(in, input, &split->input, err) == 0 &&
 			 (!split->scored || read_file(refs, references, &split->references, err) == 0) &&
+			 check_split_files(spec, split, in, input, refs, references, err) == 0 &&
 			 (!first || spec_int(first, limit, 0, INT32_MAX, &split->limit, err) == 0))
 			result = 0;
 	}
@@ -158,7 +230,7 @@ static int named_dataset(struct spec *spec, const struct yaml_node *node, const 
 
 int spec_data_dataset(struct spec *spec, const struct yaml_node *node, struct err *err)
 {
-	static const char *const keys[] = {"name", "train", "eval"};
+	static const char *const keys[] = {"name", "train", "eval", "columns"};
 	if (!node) {
 		spec->dataset = mem_strdup("demo");
 		spec_notice(spec, "no `dataset:` in the file: the bundled demo tables are used");
@@ -171,21 +243,27 @@ int spec_data_dataset(struct spec *spec, const struct yaml_node *node, struct er
 	if (spec_keys(node, keys, sizeof keys / sizeof *keys, "dataset", err) < 0)
 		return -1;
 	const struct yaml_node *name = yaml_get(node, "name"), *train = yaml_get(node, "train"),
-			       *eval = yaml_get(node, "eval");
+			       *eval = yaml_get(node, "eval"), *columns = yaml_get(node, "columns");
+	if (name && columns)
+		return yaml_err(columns, err, "dataset.columns: only files of your own have columns, not a `name`");
 	if (name && train)
 		return yaml_err(train, err, "dataset: give the `name` of a dataset or files of your own, not both");
 	if (name)
 		return spec_text(name, "dataset.name", false, &spec->dataset, err) < 0
 			       ? -1
 			       : named_dataset(spec, name, eval, err);
-	if (train && !yaml_is_null(train) && read_file(train, "dataset.train", &spec->train, err) < 0)
+	if (columns && read_columns(spec, columns, err) < 0)
+		return -1;
+	if (train && !yaml_is_null(train) &&
+	    (read_file(train, "dataset.train", &spec->train, err) < 0 ||
+	     check_columns(spec, train, "dataset.train", spec->train.path, true, err) < 0))
 		return -1;
 	if (check_eval(eval, node, "{dev: {input: FILE, references: FILE}}", err) < 0)
 		return -1;
 	for (size_t i = 0; i < eval->n; i++)
 		if (read_split(spec, eval->pairs[i].key, eval->pairs[i].value, err) < 0)
 			return -1;
-	return 0;
+	return columns ? check_columns_used(spec, columns, err) : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ templates */

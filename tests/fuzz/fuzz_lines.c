@@ -49,11 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dataset_eval eval;
 	if (data[0] % 3 == 0) {
 		size_t pad = data[0] & 4 ? 20 : 0;
-		if (dataset_load_train(&train, path, data[0] & 8 ? 2 : 0, tok, &tmpl, pad, &err) < 0)
+		if (dataset_load_train(&train, path, NULL, data[0] & 8 ? 2 : 0, tok, &tmpl, pad, &err) < 0)
 			fuzz_refused(&err);
 		else
 			dataset_release_train(&train);
-	} else if (dataset_load_eval(&eval, data[0] % 3 == 1 ? path : inputs, data[0] % 3 == 1 ? NULL : path,
+	} else if (dataset_load_eval(&eval, data[0] % 3 == 1 ? path : inputs, data[0] % 3 == 1 ? NULL : path, NULL,
 				     data[0] & 8 ? 2 : 0, tok, &tmpl, &err) < 0) {
 		fuzz_refused(&err);
 	} else {

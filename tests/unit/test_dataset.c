@@ -75,7 +75,7 @@ static void assert_text(const int32_t *ids, size_t n, const char *expected)
 static void load(struct dataset_train *train, size_t limit, size_t pad)
 {
 	struct err err = {0};
-	if (dataset_load_train(train, path, limit, tok, &tmpl, pad, &err) < 0)
+	if (dataset_load_train(train, path, NULL, limit, tok, &tmpl, pad, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
@@ -156,7 +156,7 @@ static void test_padding(void **state)
 	assert_int_equal(t.pairs[1].n, n1);
 	assert_memory_equal(t.pairs[1].ids, whole.pairs[1].ids, n1 * sizeof(int32_t));
 	dataset_release_train(&t);
-	assert_int_equal(dataset_load_train(&t, path, 0, tok, &tmpl, prompt0, &err), -1);
+	assert_int_equal(dataset_load_train(&t, path, NULL, 0, tok, &tmpl, prompt0, &err), -1);
 	assert_non_null(strstr(err.text, "data:1: the prompt has"));
 	dataset_release_train(&whole);
 }
@@ -166,7 +166,7 @@ static void train_refused(const char *text, size_t n, const char *needle)
 	struct err err = {0};
 	struct dataset_train t;
 	put(path, text, n);
-	if (dataset_load_train(&t, path, 0, tok, &tmpl, 0, &err) == 0)
+	if (dataset_load_train(&t, path, NULL, 0, tok, &tmpl, 0, &err) == 0)
 		fail_msg("taken, but expected: %s", needle);
 	assert_int_equal(err.kind, ERR_INPUT);
 	if (!strstr(err.text, needle))
@@ -190,16 +190,16 @@ static void test_train_refuses(void **state)
 	TRAIN_REFUSED("\x1F\x8B\x08\x00garbage that is no gzip stream at all", "gzip");
 	put_gzip("a||b\nc||d\n");
 	assert_int_equal(truncate(path, 20), 0);
-	assert_int_equal(dataset_load_train(&t, path, 0, tok, &tmpl, 0, &err), -1);
+	assert_int_equal(dataset_load_train(&t, path, NULL, 0, tok, &tmpl, 0, &err), -1);
 	assert_non_null(strstr(err.text, "gzip"));
-	assert_int_equal(dataset_load_train(&t, "/nonexistent", 0, tok, &tmpl, 0, &err), -1);
+	assert_int_equal(dataset_load_train(&t, "/nonexistent", NULL, 0, tok, &tmpl, 0, &err), -1);
 	assert_non_null(strstr(err.text, "cannot open /nonexistent"));
-	assert_int_equal(dataset_load_train(&t, dir, 0, tok, &tmpl, 0, &err), -1);
+	assert_int_equal(dataset_load_train(&t, dir, NULL, 0, tok, &tmpl, 0, &err), -1);
 	assert_non_null(strstr(err.text, "plain file"));
 	/* A pipe would make a worker wait for ever. */
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(dataset_load_train(&t, path, 0, tok, &tmpl, 0, &err), -1);
+	assert_int_equal(dataset_load_train(&t, path, NULL, 0, tok, &tmpl, 0, &err), -1);
 	assert_non_null(strstr(err.text, "plain file"));
 	unlink(path);
 	/* Numbers with bars are fine as long as they are no references. */
@@ -218,7 +218,7 @@ static void test_eval(void **state)
 	put_text(path, "name : a\n\n  \t\nname : b \r\nname : a");
 	put_text(other,
 		 "2||name : a||third\n0||name : a||first || with bars \n1||name : b||\n0|| name : a ||again\r\n\n");
-	if (dataset_load_eval(&e, path, other, 0, tok, &tmpl, &err) < 0)
+	if (dataset_load_eval(&e, path, other, NULL, 0, tok, &tmpl, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(e.n, 3);
 	assert_string_equal(e.inputs[1].table, "name : b ");
@@ -231,17 +231,17 @@ static void test_eval(void **state)
 	assert_int_equal(e.n_elsewhere, 0);
 	dataset_release_eval(&e);
 	/* The limit keeps the first inputs; references of the others are not wrong. */
-	assert_int_equal(dataset_load_eval(&e, path, other, 1, tok, &tmpl, &err), 0);
+	assert_int_equal(dataset_load_eval(&e, path, other, NULL, 1, tok, &tmpl, &err), 0);
 	assert_int_equal(e.n, 1);
 	assert_int_equal(e.inputs[0].n_references, 2);
 	dataset_release_eval(&e);
-	assert_int_equal(dataset_load_eval(&e, path, NULL, 0, tok, &tmpl, &err), 0);
+	assert_int_equal(dataset_load_eval(&e, path, NULL, NULL, 0, tok, &tmpl, &err), 0);
 	assert_null(e.inputs[0].references);
 	dataset_release_eval(&e);
 	/* In another order than the inputs: the id counts, and the caller can say so. */
 	put_text(path, "a\nb\nc\n");
 	put_text(other, "0||b||x\n1||a ||y\n2||c||z\n");
-	assert_int_equal(dataset_load_eval(&e, path, other, 0, tok, &tmpl, &err), 0);
+	assert_int_equal(dataset_load_eval(&e, path, other, NULL, 0, tok, &tmpl, &err), 0);
 	assert_int_equal(e.n_elsewhere, 2);
 	assert_string_equal(e.inputs[0].references[0], "x");
 	dataset_release_eval(&e);
@@ -254,7 +254,7 @@ static void eval_refused(const char *inputs, const char *references, const char 
 	put_text(path, inputs);
 	if (references)
 		put_text(other, references);
-	if (dataset_load_eval(&e, path, references ? other : NULL, 0, tok, &tmpl, &err) == 0)
+	if (dataset_load_eval(&e, path, references ? other : NULL, NULL, 0, tok, &tmpl, &err) == 0)
 		fail_msg("taken, but expected: %s", needle);
 	assert_int_equal(err.kind, ERR_INPUT);
 	if (!strstr(err.text, needle))
@@ -290,7 +290,7 @@ static void test_e2e(void **state)
 	struct dataset_template experiment = {JOB_DEFAULT_PROMPT, JOB_DEFAULT_TARGET, 50256, "<|endoftext|>"};
 	struct dataset_train train;
 	struct dataset_eval dev;
-	if (dataset_load_train(&train, E2E "/train.txt.gz", 0, gpt2, &experiment, 150, &err) < 0)
+	if (dataset_load_train(&train, E2E "/train.txt.gz", NULL, 0, gpt2, &experiment, 150, &err) < 0)
 		fail_msg("%s", err.text);
 	size_t total = 0, labels = 0, longest = 0, most = 0;
 	for (size_t i = 0; i < train.n; i++) {
@@ -313,7 +313,7 @@ static void test_e2e(void **state)
 	assert_memory_equal(train.pairs[0].ids + train.pairs[0].n_prompt, target, sizeof target);
 	dataset_release_train(&train);
 
-	if (dataset_load_eval(&dev, E2E "/dev.txt", E2E "/dev.out", 0, gpt2, &experiment, &err) < 0)
+	if (dataset_load_eval(&dev, E2E "/dev.txt", E2E "/dev.out", NULL, 0, gpt2, &experiment, &err) < 0)
 		fail_msg("%s", err.text);
 	static const int32_t prompt[] = {3103, 1851, 262,  1708, 3084, 656, 3594, 2420,  25,
 					 1438, 1058, 978,  3681, 388,  930, 1989, 1058,  1748,

@@ -26,8 +26,8 @@ enum { OUTPUTS = 6, TABLES = 5 };
 
 static char folder[] = "/tmp/test_decode.XXXXXX";
 static struct job_split splits[2] = {
-	{"dev", SOURCE_DIR "/sweeps/data/dev.txt", SOURCE_DIR "/sweeps/data/dev.out", TABLES},
-	{"bare", SOURCE_DIR "/sweeps/data/dev.txt", NULL, 2},
+	{"dev", SOURCE_DIR "/sweeps/data/dev.txt", SOURCE_DIR "/sweeps/data/dev.out", TABLES, {0}},
+	{"bare", SOURCE_DIR "/sweeps/data/dev.txt", NULL, 2, {0}},
 };
 
 static void set(struct params *p, const char *name, const char *text)
