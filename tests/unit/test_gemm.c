@@ -15,6 +15,8 @@
 #include "base/rng.h"
 #include "gemm.h"
 
+static bool chosen_by_user;
+
 static float *matrix(size_t n, uint64_t what)
 {
 	float *x = malloc(n * sizeof *x);
@@ -135,11 +137,23 @@ static void test_rows_do_not_depend_on_their_batch(void **state)
 	}
 }
 
+/* A CPU that BLIS does not know is no CPU without vectors. */
+static void test_kernels_fit_the_cpu(void **state)
+{
+	(void)state;
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !chosen_by_user)
+		assert_string_not_equal(gemm_arch(), "generic");
+#endif
+}
+
 int main(void)
 {
+	chosen_by_user = getenv("BLIS_ARCH_TYPE") != NULL; /* gemm.c may set it */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_plain_loops),
 		cmocka_unit_test(test_bits_of_blis),
+		cmocka_unit_test(test_kernels_fit_the_cpu),
 		cmocka_unit_test(test_rows_do_not_depend_on_their_batch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
