@@ -49,6 +49,10 @@ static struct {
 	size_t mc, kc, kc_max; /* rows of A at a time; a block of k; the last one may be so long */
 } kernel;
 
+/* Some micro-kernels (Haswell's, Zen's) load the next k's floats before they know that there are none. What they read
+ * behind a panel's end is thrown away, but must be memory. */
+#define READ_AHEAD 128
+
 struct workspace {
 	void *memory;
 	size_t floats;
@@ -119,7 +123,7 @@ static float *workspace_take(struct workspace *w, size_t floats)
 {
 	if (floats > w->floats) {
 		free(w->memory);
-		w->memory = mem_alloc(floats * sizeof(float) + 64);
+		w->memory = mem_alloc((floats + READ_AHEAD) * sizeof(float) + 64);
 		w->floats = floats;
 	}
 	return (float *)(((uintptr_t)w->memory + 63) / 64 * 64);
@@ -211,7 +215,7 @@ SIMD_CLONES static void pack_panels(const float *x, size_t across, size_t along,
 size_t gemm_packed_floats(size_t n, size_t k)
 {
 	kernel_find();
-	return panels_of(n, kernel.b_width) * kernel.b_ld * k;
+	return panels_of(n, kernel.b_width) * kernel.b_ld * k + READ_AHEAD;
 }
 
 void gemm_pack(struct gemm_packed *packed, size_t n, size_t k, const float *b, size_t b_row, size_t b_col,
@@ -220,6 +224,7 @@ void gemm_pack(struct gemm_packed *packed, size_t n, size_t k, const float *b, s
 	kernel_find();
 	size_t panels = panels_of(n, kernel.b_width);
 	*packed = (struct gemm_packed){.n = n, .k = k, .panels = memory};
+	memset(memory + panels * kernel.b_ld * k, 0, READ_AHEAD * sizeof *memory);
 	for (size_t at = 0, block; at < k; at += block) {
 		block = next_block(k - at);
 		size_t groups = panels_of(panels, GEMM_GROUP);

@@ -34,7 +34,8 @@ const char *gemm_arch(void);
 void gemm(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t b_row,
 	  size_t b_col, float beta, float *c, size_t ldc);
 
-/* Floats of memory that B[k, n] takes packed: k * n, n rounded up to the kernel's width. */
+/* Floats of memory that B[k, n] takes packed: k * n, n rounded up to the kernel's width, and what kernels may read
+ * behind it. */
 size_t gemm_packed_floats(size_t n, size_t k);
 void gemm_pack(struct gemm_packed *packed, size_t n, size_t k, const float *b, size_t b_row, size_t b_col,
 	       float *memory);
