@@ -248,7 +248,8 @@ static int work(struct generate *g, struct err *err)
 {
 	static const struct sched_listener listener = {.event = on_event, .ended = on_ended};
 	size_t index = 0;
-	struct plan_artifact artifact = {.kind = JOB_DECODE, .split = "input", .dir = g->job.outputs[0].dir};
+	char *dir = g->job.outputs[0].dir;
+	struct plan_artifact artifact = {.kind = JOB_DECODE, .split = "input", .dir = dir, .made_at = dir};
 	memcpy(artifact.key, g->job.key, sizeof artifact.key);
 	struct plan_job job = {.job = g->job,
 			       .title = (char *)"decode",
