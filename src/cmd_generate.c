@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/columns.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/jsonl.h"
@@ -33,6 +34,7 @@ struct generate {
 	int64_t cores;
 	char *dir;          /* temporary */
 	const char *file;   /* as the user named it, NULL: standard input */
+	const char *column; /* of the file, where the tables are; NULL: it has none */
 	const char *copied; /* what a copy in dir stands for, NULL: nothing */
 	struct job job;
 	struct params params;
@@ -175,6 +177,19 @@ static int copy_input(int from, const char *name, const char *path, struct err *
 	return result;
 }
 
+static int check_column(const struct generate *g, struct err *err)
+{
+	enum columns_format format = g->file ? columns_format_of(g->file) : COLUMNS_NONE;
+	if (format == COLUMNS_PARQUET)
+		return err_at(err, g->file, 0, 0, COLUMNS_PARQUET_HELP);
+	if (g->column && format == COLUMNS_NONE)
+		return err_set(err, ERR_USAGE,
+			       "--column is for a file whose name ends in .csv, .tsv or .jsonl, with .gz or without");
+	if (!g->column && format != COLUMNS_NONE)
+		return err_at(err, g->file, 0, 0, "has columns; say where the tables are with --column NAME");
+	return 0;
+}
+
 /* The file that the worker reads: the user's own where it is one. */
 static int find_input(struct generate *g, struct err *err)
 {
@@ -184,6 +199,9 @@ static int find_input(struct generate *g, struct err *err)
 		return err_errno(err, "cannot open %s", g->file);
 	bool plain = g->file && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
 	char **input = &g->job.splits[0].input;
+	if (g->column)
+		g->job.splits[0].columns =
+			(struct columns_map){columns_format_of(g->file), mem_strdup(g->column), NULL};
 	*input = plain ? fs_absolute(g->file) : fs_join(g->dir, "input.txt");
 	g->copied = plain ? NULL : g->file ? g->file : "standard input";
 	int result = g->copied ? copy_input(fd, g->copied, *input, err) : 0;
@@ -205,7 +223,7 @@ static int make_job(struct generate *g, struct err *err)
 	memcpy(job->outputs[0].key, job->key, sizeof job->key);
 	job->outputs[0].dir = fs_join(g->dir, "texts");
 	job->outputs[0].params = g->params;
-	return find_input(g, err);
+	return check_column(g, err) < 0 ? -1 : find_input(g, err);
 }
 
 /* ---- the work ---- */
@@ -281,39 +299,73 @@ static int work(struct generate *g, struct err *err)
 	return status == 0 && !result.done ? 130 : status;
 }
 
-/* The texts, one a line: line ends inside a text become spaces. */
-static int print_texts(const struct generate *g, struct err *err)
+/* The texts, each as it is shown and with a newline behind, and where each of them ends. */
+struct texts {
+	struct buf all;
+	size_t *end, n, room;
+};
+
+/* Line ends inside a text become spaces. */
+static int read_texts(const struct generate *g, struct texts *texts, struct err *err)
 {
 	char *path = fs_join(g->job.outputs[0].dir, "hypotheses.jsonl");
-	struct buf file = BUF_INIT, shown = BUF_INIT;
+	struct buf file = BUF_INIT;
 	bool screen = isatty(STDOUT_FILENO);
 	struct jsonl_value text = {.name = "text"};
 	int result = buf_read_file(&file, path, (size_t)1 << 32, err);
-	size_t line = 0, column;
+	size_t column;
 	for (const char *at = file.data, *end = at + file.size; result == 0 && at < end;) {
 		const char *stop = memchr(at, '\n', (size_t)(end - at));
 		stop = stop ? stop : end;
-		line++;
 		if (jsonl_parse(at, (size_t)(stop - at), &text, 1, &column) < 0 || text.kind != JSONL_TEXT) {
-			result = err_at(err, path, line, 0, "expected a JSON object with `text`");
+			result = err_at(err, path, texts->n + 1, 0, "expected a JSON object with `text`");
 			break;
 		}
 		for (size_t i = 0; i < text.text.size; i++)
 			if (text.text.data[i] == '\n' || text.text.data[i] == '\r')
 				text.text.data[i] = ' ';
-		buf_clear(&shown);
 		if (screen) /* elsewhere a text is what the model wrote */
-			utf8_clean(text.text.data, text.text.size, &shown);
+			utf8_clean(text.text.data, text.text.size, &texts->all);
 		else
-			buf_add(&shown, text.text.data, text.text.size);
-		buf_addc(&shown, '\n');
-		fwrite(shown.data, 1, shown.size, stdout);
+			buf_add(&texts->all, text.text.data, text.text.size);
+		buf_addc(&texts->all, '\n');
+		MEM_PUSH_ROOM(texts->end, texts->n, texts->room);
+		texts->end[texts->n++] = texts->all.size;
 		at = stop + 1;
 	}
 	jsonl_release(&text, 1);
 	buf_release(&file);
-	buf_release(&shown);
 	free(path);
+	return result;
+}
+
+/* Rows with the same input were one input, and each of them gets its text. */
+static int print_rows(const struct generate *g, const struct texts *texts, struct err *err)
+{
+	const struct job_split *split = &g->job.splits[0];
+	struct columns_file t;
+	if (columns_open(&t, split->input, &split->columns, 0, err) < 0)
+		return -1;
+	columns_group(&t);
+	int result = t.n_inputs == texts->n ? 0 : err_at(err, g->file, 0, 0, "the file changed meanwhile");
+	for (size_t i = 0; i < t.n && result == 0; i++) {
+		size_t number = t.rows[i].number, from = number ? texts->end[number - 1] : 0;
+		fwrite(texts->all.data + from, 1, texts->end[number] - from, stdout);
+	}
+	columns_close(&t);
+	return result;
+}
+
+static int print_texts(const struct generate *g, struct err *err)
+{
+	struct texts texts = {0};
+	int result = read_texts(g, &texts, err);
+	if (result == 0 && g->column)
+		result = print_rows(g, &texts, err);
+	else if (texts.n)
+		fwrite(texts.all.data, 1, texts.all.size, stdout);
+	buf_release(&texts.all);
+	free(texts.end);
 	return result;
 }
 
@@ -358,6 +410,10 @@ int cmd_generate(int argc, char **argv, struct err *err)
 		 .type = CLI_TEXT,
 		 .text = &g.model,
 		 .help = "its model: demo, a folder, a name on the Hub"},
+		{.name = "column",
+		 .type = CLI_TEXT,
+		 .text = &g.column,
+		 .help = "where the tables are in a CSV, TSV or JSON lines FILE; a text a row"},
 		{.name = "threads",
 		 .type = CLI_INT,
 		 .number = &g.cores,

@@ -1,7 +1,7 @@
 /* cmd_score.c - `sweep score REFERENCES... HYPOTHESES`: BLEU of any texts, the numbers that sacrebleu gives.
  *
  * References are either `id||table||text` lines, several an id, or plain files of one text a line (several files:
- * several references). Hypotheses are a text a line, or `id||text` lines in any order, or JSON lines with `id` and `text`
+ * several references), or, with --columns, rows of a CSV, TSV or JSON lines file, several an input. Hypotheses are a text a line, or `id||text` lines in any order, or JSON lines with `id` and `text`
  * such as the hypotheses.jsonl of a run. Which of them a file is, its lines say: the form with ids is taken when every
  * line has it. Anything that does not match up, or looks like a table or a JSON document, is refused: a score over
  * texts that are one line off, or over JSON's quotes and braces, looks like a bad model. */
@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/bleu.h"
+#include "base/columns.h"
 #include "base/json.h"
 #include "base/jsonl.h"
 #include "base/lines.h"
@@ -45,7 +46,7 @@ static int refuse_tables(const struct text_file *f, struct err *err)
 	if ((dot && (strcasecmp(dot, ".csv") == 0 || strcasecmp(dot, ".tsv") == 0)) || (f->n > 1 && numbered == f->n))
 		return err_at(err, path, 0, 0,
 			      "looks like a table (CSV); expected a text a line, lines with ids and `||`, or JSON "
-			      "lines with `id` and `text`");
+			      "lines with `id` and `text`; references in columns need --columns INPUT,TARGET");
 	if (f->line[0][0] != '[' && f->line[0][0] != '{')
 		return 0;
 	struct buf whole = BUF_INIT;
@@ -167,6 +168,19 @@ static int references_by_line(struct references *r, const struct text_file *file
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t k = 0; k < n; k++)
 			add_reference(r, i, files[k].line[i]);
+	return 0;
+}
+
+/* Of a file with columns: rows with the same input are its references. They point into `rows`. */
+static int references_by_row(struct references *r, const char *path, const struct columns_map *columns,
+			     struct columns_file *rows, struct err *err)
+{
+	if (columns_open(rows, path, columns, 0, err) < 0)
+		return -1;
+	columns_group(rows);
+	references_begin(r, rows->n_inputs);
+	for (size_t i = 0; i < rows->n; i++)
+		add_reference(r, rows->rows[i].number, rows->rows[i].target);
 	return 0;
 }
 
@@ -315,21 +329,26 @@ static void print_json(const struct scores *s)
 }
 
 /* paths: the reference files, then the hypotheses. */
-static int score_files(char **paths, size_t n_references, struct scores *scores, struct err *err)
+static int score_files(char **paths, size_t n_references, const struct columns_map *columns, struct scores *scores,
+		       struct err *err)
 {
 	struct text_file *files = mem_zero(n_references + 1, sizeof *files);
 	struct references references = {0};
+	struct columns_file rows = {0};
 	int result = -1;
-	for (size_t i = 0; i <= n_references; i++) {
+	for (size_t i = columns->format ? 1 : 0; i <= n_references; i++) {
 		if (read_lines(&files[i], paths[i], err) < 0)
 			goto out;
 		if (i < n_references && files[i].jsonl) {
 			err_at(err, paths[i], 1, 0,
-			       "JSON lines are hypotheses; references are a text a line or `id||table||text` lines");
+			       "JSON lines are hypotheses; references are a text a line or `id||table||text` lines, "
+			       "or in columns that --columns INPUT,TARGET names");
 			goto out;
 		}
 	}
-	if (n_references == 1 && has_ids(&files[0], true))
+	if (columns->format)
+		result = references_by_row(&references, paths[0], columns, &rows, err);
+	else if (n_references == 1 && has_ids(&files[0], true))
 		result = references_by_id(&references, &files[0], err);
 	else
 		result = references_by_line(&references, files, n_references, err);
@@ -342,18 +361,45 @@ static int score_files(char **paths, size_t n_references, struct scores *scores,
 	free(hypotheses);
 out:
 	references_release(&references);
+	columns_close(&rows);
 	for (size_t i = 0; i <= n_references; i++)
 		text_file_release(&files[i]);
 	free(files);
 	return result;
 }
 
+/* --columns INPUT,TARGET: of the one file of references. The caller frees both names. */
+static int parse_columns(const char *text, const char *path, size_t n_references, struct columns_map *columns,
+			 struct err *err)
+{
+	const char *comma = strchr(text, ',');
+	if (!comma || comma == text || !comma[1] || strchr(comma + 1, ','))
+		return err_set(err, ERR_USAGE, "score: --columns: expected INPUT,TARGET, such as mr,ref, found `%s`",
+			       text);
+	if (n_references != 1)
+		return err_set(err, ERR_USAGE, "score: --columns is for one file of references, found %zu",
+			       n_references);
+	columns->format = columns_format_of(path);
+	if (columns->format == COLUMNS_PARQUET)
+		return err_at(err, path, 0, 0, COLUMNS_PARQUET_HELP);
+	if (columns->format == COLUMNS_NONE)
+		return err_at(err, path, 0, 0,
+			      "--columns is for files whose names end in .csv, .tsv or .jsonl, with .gz or without");
+	columns->input = mem_strndup(text, (size_t)(comma - text));
+	columns->target = mem_strdup(comma + 1);
+	return 0;
+}
+
 int cmd_score(int argc, char **argv, struct err *err)
 {
-	const char *format = "table";
+	const char *format = "table", *columns_text = NULL;
 	bool helped;
 	const struct cli_option options[] = {
 		{.name = "format", .type = CLI_TEXT, .text = &format, .help = "table (default) or json"},
+		{.name = "columns",
+		 .type = CLI_TEXT,
+		 .text = &columns_text,
+		 .help = "INPUT,TARGET: references are in these columns of a CSV, TSV or JSON lines file"},
 	};
 	int n = cli_parse(argc, argv, options, sizeof options / sizeof *options, &helped, err);
 	if (n < 0 || helped)
@@ -364,7 +410,13 @@ int cmd_score(int argc, char **argv, struct err *err)
 	if (!json && strcmp(format, "table") != 0)
 		return err_set(err, ERR_USAGE, "score: --format: expected table or json, found `%s`", format);
 	struct scores scores = {0};
-	if (score_files(argv + 1, (size_t)n - 1, &scores, err) < 0)
+	struct columns_map columns = {0};
+	int result = columns_text ? parse_columns(columns_text, argv[1], (size_t)n - 1, &columns, err) : 0;
+	if (result == 0)
+		result = score_files(argv + 1, (size_t)n - 1, &columns, &scores, err);
+	free(columns.input);
+	free(columns.target);
+	if (result < 0)
 		return -1;
 	if (json)
 		print_json(&scores);

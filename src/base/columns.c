@@ -109,6 +109,10 @@ static int add_row(struct reader *r, size_t line, struct text input, struct text
 			return err_at(err, r->path, line, 0,
 				      "the column `%s` is empty; fill it in or leave the row out", names[i]);
 	}
+	/* a field's end in the file, or that of the buffer, is no part of the next one */
+	input.p[input.n] = '\0';
+	if (names[1])
+		target.p[target.n] = '\0';
 	MEM_PUSH_ROOM(t->rows, t->n, r->room);
 	t->rows[t->n++] = (struct columns_row){
 		.input = input.p, .n_input = input.n, .target = target.p, .n_target = target.n, .line = line};
@@ -330,7 +334,7 @@ static int read_jsonl(struct reader *r, struct err *err)
 		if (result < 0)
 			break;
 		struct text input = {l->line, values[0].text.size},
-			    target = {l->line + input.n, wanted > 1 ? values[1].text.size : 0};
+			    target = {l->line + input.n + 1, wanted > 1 ? values[1].text.size : 0};
 		memcpy(input.p, values[0].text.data, input.n);
 		if (wanted > 1)
 			memcpy(target.p, values[1].text.data, target.n);

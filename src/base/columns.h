@@ -45,7 +45,7 @@ enum columns_format columns_format_named(const char *name);
 	"pandas.read_parquet('data.parquet').to_csv('data.csv', index=False)\""
 
 struct columns_row {
-	const char *input, *target; /* in the table's memory, not terminated; UTF-8 without NUL, not blank */
+	const char *input, *target; /* in the file's memory; UTF-8 without NUL, not blank */
 	size_t n_input, n_target;
 	size_t line;   /* where the row begins, from 1 */
 	size_t number; /* of its input, from 0; after columns_group */

@@ -117,6 +117,42 @@ check [ "$(python3 -c 'import sqlite3; print(sqlite3.connect("odd.db").execute(
 "SELECT CAST(table_text AS TEXT), CAST(text AS TEXT) FROM inputs JOIN refs USING (dataset_id, input)").fetchall())')" \
 	= "[('a || b\\n\"c\"', 'one\\ntwo')]" ]
 
+# ---- sweep score and sweep generate
+
+python3 -c 'import csv, json
+rows = list(csv.DictReader(open("dev.csv", encoding="utf-8-sig", newline="")))
+names = list(dict.fromkeys(row["mr"] for row in rows))
+for i, name in enumerate(names):
+    print(json.dumps({"id": i, "text": [row["ref"] for row in rows if row["mr"] == name][0].replace("the", "a")}))' >hyp.jsonl
+run "$SWEEP" score dev.out hyp.jsonl --format json
+expect_status 0
+same=$OUT
+for format in csv tsv.gz jsonl; do
+	run "$SWEEP" score dev.$format hyp.jsonl --columns mr,ref --format json
+	expect_status 0
+	check [ "$OUT" = "$same" ]
+done
+run "$SWEEP" score dev.csv hyp.jsonl; refused "dev.csv: looks like a table (CSV)"; expect_err "--columns INPUT,TARGET"
+run "$SWEEP" score dev.jsonl hyp.jsonl; refused "or in columns that --columns INPUT,TARGET names"
+run "$SWEEP" score dev.csv hyp.jsonl --columns mr,reff; refused "dev.csv:1: the header has no column \`reff\`"
+run "$SWEEP" score dev.csv hyp.jsonl --columns mr; refused "--columns: expected INPUT,TARGET"
+run "$SWEEP" score dev.csv dev.csv hyp.jsonl --columns mr,ref; refused "one file of references, found 2"
+run "$SWEEP" score dev.out hyp.jsonl --columns mr,ref; refused "dev.out: --columns is for files whose names end"
+
+cut -d'|' -f1-4 dev.txt | sed -n '1p;2p;1p' >in.txt
+{ echo 'n,mr'; sed 's/"/""/g; s/.*/1,"&"/' in.txt; } >in.csv
+run "$SWEEP" generate --model demo in.txt --threads 1 --set max_new_tokens=4
+expect_status 0
+same=$OUT
+run "$SWEEP" generate --model demo in.csv --column mr --threads 1 --set max_new_tokens=4
+expect_status 0; expect_no_err
+check [ "$OUT" = "$same" ]
+check [ "$(wc -l <.out)" = 3 ]
+run "$SWEEP" generate --model demo in.csv; refused "in.csv: has columns; say where the tables are with --column NAME"
+run "$SWEEP" generate --model demo in.csv --column m; refused "in.csv:1: the header has no column \`m\`"
+run "$SWEEP" generate --model demo in.txt --column mr; refused "--column is for a file whose name ends in .csv"
+run "$SWEEP" generate --model demo --column mr; refused "--column is for a file whose name ends in .csv"
+
 # ---- what is wrong in the sweep file
 
 refuse() { # DATASET NEEDLE: of a sweep with this dataset
