@@ -59,6 +59,21 @@ struct store_checked {
 int store_check(struct store *store, bool repair, void (*found)(void *ctx, const char *sentence), void *ctx,
 		struct store_checked *out, struct err *err);
 
+/* `sweep rm`: the rows of a sweep go, with the jobs and artifacts that only it refers to; `sweep gc` (sweep 0): those of
+ * artifacts that no run refers to. dry: nothing is changed, but all is told. garbage is called with the key of every
+ * artifact whose folder is to go, also of those that an earlier call told and nobody removed; when they are gone,
+ * store_forget_garbage says so. */
+struct store_removed {
+	int64_t runs, jobs, attempts, artifacts,
+		shared; /* shared: artifacts of the sweep that stay, others have them */
+};
+int store_remove(struct store *store, int64_t sweep, bool dry, struct store_removed *out,
+		 void (*garbage)(void *ctx, const char *key), void *ctx, struct err *err);
+int store_forget_garbage(struct store *store, struct err *err);
+bool store_has_artifact(struct store *store, const char *key);
+/* Is there a job whose key begins so, and which is not done with, or made what is still there? */
+bool store_needs_log(struct store *store, const char *prefix);
+
 /* Registers sweep, runs, jobs and artifacts; repeats nothing that is there (same spec name and text: same sweep). */
 int store_begin_sweep(struct store *store, const struct spec *spec, const struct plan *plan, int64_t *sweep_id,
 		      struct err *err);

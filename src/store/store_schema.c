@@ -234,7 +234,19 @@ static const char step_4[] = "CREATE TABLE artifact_files("
 			     "  sha256 TEXT NOT NULL"
 			     ") STRICT, WITHOUT ROWID;";
 
-static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3, step_4};
+/* Sweeps that were removed: their runs' numbers are not used again. Folders whose rows are gone, and which are to go. */
+static const char step_5[] = "CREATE TABLE removed("
+			     "  id INTEGER PRIMARY KEY,"
+			     "  sweep TEXT NOT NULL,"
+			     "  at TEXT NOT NULL,"
+			     "  runs INTEGER NOT NULL,"
+			     "  last_run INTEGER NOT NULL"
+			     ") STRICT;"
+			     "CREATE TABLE garbage("
+			     "  key TEXT PRIMARY KEY"
+			     ") STRICT, WITHOUT ROWID;";
+
+static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3, step_4, step_5};
 
 /* The columns that every leaderboard has, since the original experiment varies them. */
 static const int classic[] = {PARAM_num_virtual_tokens, PARAM_num_beams, PARAM_max_new_tokens, PARAM_temperature};

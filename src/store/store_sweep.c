@@ -236,10 +236,11 @@ static int prepare_run(struct store *s, struct err *err)
 	if (s->insert_run)
 		return 0;
 	struct buf sql = BUF_INIT;
-	buf_adds(&sql, "INSERT INTO runs(sweep_id, key, label, status, adapter_id, setup_id");
+	buf_adds(&sql, "INSERT INTO runs(id, sweep_id, key, label, status, adapter_id, setup_id");
 	for (int id = 0; id < PARAM_COUNT; id++)
 		buf_printf(&sql, ", \"%s\"", param_table[id].name);
-	buf_adds(&sql, ", created_at, finished_at) VALUES(");
+	buf_adds(&sql, ", created_at, finished_at) VALUES(1 + max(coalesce((SELECT max(id) FROM runs), 0), "
+		       "coalesce((SELECT max(last_run) FROM removed), 0)), ");
 	for (int i = 1; i < RUN_PARAMS + PARAM_COUNT; i++)
 		buf_printf(&sql, "?%d, ", i);
 	buf_adds(&sql, STORE_TIME

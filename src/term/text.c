@@ -167,3 +167,15 @@ void text_time_left(double seconds, struct buf *out)
 	else
 		add_clock((int64_t)whole, out);
 }
+
+void text_bytes(int64_t bytes, struct buf *out)
+{
+	if (bytes < 1000)
+		buf_printf(out, "%lld byte%s", (long long)bytes, bytes == 1 ? "" : "s");
+	else if (bytes < 1000000)
+		buf_printf(out, "%.1f kB", (double)bytes / 1e3);
+	else if (bytes < 1000000000)
+		buf_printf(out, "%.1f MB", (double)bytes / 1e6);
+	else
+		buf_printf(out, "%.2f GB", (double)bytes / 1e9);
+}

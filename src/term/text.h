@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -32,5 +33,8 @@ void text_clean(const char *text, size_t n, struct buf *out);
 void text_duration(double seconds, struct buf *out);
 /* The same of time that is left, in whole seconds, never too few: "3 s", "1:02". */
 void text_time_left(double seconds, struct buf *out);
+
+/* "812 bytes", "4.2 kB", "16.3 MB", "1.25 GB" */
+void text_bytes(int64_t bytes, struct buf *out);
 
 #endif

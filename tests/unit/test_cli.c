@@ -105,8 +105,8 @@ static void test_refused(void **state)
 static void test_table(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"run",   "report", "show",  "compare",  "status",
-					    "check", "fetch",  "score", "generate", "params"};
+	static const char *const names[] = {"run", "report", "show",  "compare", "status",   "check",
+					    "rm",  "gc",     "fetch", "score",   "generate", "params"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const struct cli_command *command = cli_find(names[i]);
 		assert_non_null(command);
