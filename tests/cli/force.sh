@@ -33,12 +33,13 @@ again; run "$SWEEP" run grid.yaml "${few[@]}"; expect_status 0; check test "$(ma
 again; run "$SWEEP" run grid.yaml "${few[@]}" --db new.db --force
 expect_status 0; check test "$(made)" -eq 18
 
-# stopped by kill -9 while the second adapter is being made: the first is new, everything else is as it was and in use
+# stopped by kill -9 while an adapter is being made: what was made before is new, everything else as it was and in use
 before=$(folders); again; export FAKE_GATE=$WORK/gate
-FAKE_RULES="num_virtual_tokens=10:wait:9" run_behind "$SWEEP" run grid.yaml "${few[@]}" --force --jobs 1
-wait_for running
+FAKE_RULES="train,num_virtual_tokens=5:wait:9" run_behind "$SWEEP" run grid.yaml "${few[@]}" --force --jobs 1
+wait_for eval '[ -n "$(query "SELECT 1 FROM attempts t JOIN jobs j ON j.id = t.job_id WHERE outcome = '"'running' AND title LIKE 'train 5 %'"'")" ]'
 kill -9 "$PID"; collect; wait_for no_workers
 made=$(made) left=$((18 - made))
+check test "$made" -gt 0
 check test "$(kept)" -eq "$left"
 check test "$(folders | wc -l)" -eq 18
 # the same command goes on, and so does one without --force; together they make each once
@@ -67,9 +68,10 @@ again; FAKE_RULES="train:sleep:9" run_behind "$SWEEP" run grid.yaml "${few[@]}" 
 wait_for running
 kill -9 "$PID"; collect; wait_for no_workers
 cp -r "results.artifacts/$adapter" "results.artifacts/$adapter.fresh"
+again
 inode=$(stat -c %i "results.artifacts/$adapter.fresh/artifact.json")
 run "$SWEEP" run grid.yaml "${few[@]}"
-expect_status 0; check test "$(kept)" -eq 0
+expect_status 0; check test "$(kept)" -eq 0; check test "$(made)" -eq 17
 check test "$(stat -c %i "results.artifacts/$adapter/artifact.json")" = "$inode"
 whole
 # ... and one that is in its place, unrecorded
