@@ -26,6 +26,7 @@ const struct cli_command cli_commands[] = {
 	 "is one run better: paired bootstrap, outputs side by side"},
 	{"status", cmd_status, "status [OPTIONS]", "what runs now, what waits, what failed and why"},
 	{"check", cmd_check, "check [OPTIONS]", "is the database whole, with every artifact; --repair"},
+	{"note", cmd_note, "note RUN TEXT [OPTIONS]", "write down what you want to remember of a run"},
 	{"rm", cmd_rm, "rm SWEEP [OPTIONS]", "a sweep and its artifacts go, as far as no other uses them"},
 	{"gc", cmd_gc, "gc [OPTIONS]", "what nothing refers to goes: artifacts, remains, old logs"},
 	{"fetch", cmd_fetch, "fetch NAME [OPTIONS]",

@@ -51,6 +51,6 @@ const struct cli_command *cli_find(const char *name);
 void cli_print_help(FILE *out);
 
 cli_function cmd_run, cmd_report, cmd_show, cmd_compare, cmd_status, cmd_check, cmd_fetch, cmd_score, cmd_generate,
-	cmd_params, cmd_rm, cmd_gc;
+	cmd_params, cmd_rm, cmd_gc, cmd_note;
 
 #endif

@@ -49,6 +49,11 @@ static void show_title(const struct show *s, struct buf *out)
 		text_wrap(run->reason, 2, 2, (size_t)s->width, out);
 		buf_addc(out, '\n');
 	}
+	if (run->note) {
+		buf_adds(out, "  ");
+		text_wrap(run->note, 2, 2, (size_t)s->width, out);
+		buf_addc(out, '\n');
+	}
 }
 
 /* What differs within the sweep first, then what is not at its default, then how many are. */

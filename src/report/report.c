@@ -122,9 +122,10 @@ static bool has_published(const struct report *r, const char *metric)
 
 static void choose_columns(struct report *r)
 {
-	bool labels = false, unfinished = false, all = r->options.all_columns;
+	bool labels = false, notes = false, unfinished = false, all = r->options.all_columns;
 	for (size_t i = 0; i < r->n_listed; i++) {
 		labels |= r->runs.run[i].label != NULL;
+		notes |= r->runs.run[i].note != NULL;
 		unfinished |= strcmp(r->runs.run[i].status, "done") != 0;
 	}
 	if (all)
@@ -144,6 +145,8 @@ static void choose_columns(struct report *r)
 	if (unfinished || all)
 		add_column(r, REPORT_STATUS, 0, "status", false);
 	add_column(r, REPORT_SECONDS, 0, "seconds", true);
+	if (notes && all)
+		add_column(r, REPORT_NOTE, 0, "note", false);
 }
 
 static int by_number(const void *a, const void *b)
@@ -295,6 +298,9 @@ void report_cell(const struct report *r, const struct report_column *column, con
 		break;
 	case REPORT_RUN:
 		buf_printf(out, "%lld", (long long)run->id);
+		break;
+	case REPORT_NOTE:
+		buf_adds(out, run->note ? run->note : "");
 		break;
 	case REPORT_LABEL:
 		buf_adds(out, run->label ? run->label : "");

@@ -32,7 +32,8 @@ enum report_kind {
 	REPORT_METRIC,    /* id: index into runs.metrics */
 	REPORT_PUBLISHED, /* id: the same; the expected value beside it */
 	REPORT_STATUS,
-	REPORT_SECONDS
+	REPORT_SECONDS,
+	REPORT_NOTE
 };
 
 struct report_column {

@@ -51,7 +51,8 @@ void report_csv(const struct report *r, struct buf *out)
 				buf_clear(&cell); /* an empty field, so that the column stays one of numbers */
 			if (c)
 				buf_addc(out, ',');
-			add_field(buf_text(&cell), kind == REPORT_SWEEP || kind == REPORT_LABEL, out);
+			add_field(buf_text(&cell), kind == REPORT_SWEEP || kind == REPORT_LABEL || kind == REPORT_NOTE,
+				  out);
 		}
 		buf_adds(out, "\n");
 	}

@@ -35,6 +35,8 @@ static void add_run(const struct report *r, const struct store_run *run, struct 
 		member("reason", run->reason, out);
 	number_member("seconds", run->seconds, out);
 	member("finished_at", run->finished_at, out);
+	if (run->note)
+		member("note", run->note, out);
 	cJSON *params = params_to_json(&run->params);
 	char *text = cJSON_PrintUnformatted(params);
 	buf_printf(out, ",\"parameters\":%s,\"scores\":{", text);

@@ -89,6 +89,9 @@ int store_loss(struct store *store, const char *adapter_key, const struct event 
  * complete with it. */
 int store_artifact_done(struct store *store, const char *key, const char *dir, struct err *err);
 int store_job_failed(struct store *store, const char *job_key, const char *reason, struct err *err);
+/* What people want to remember of a run, in the place of what was there; NULL: nothing. ERR_INPUT when there is no such
+ * run. */
+int store_note(struct store *store, int64_t run_id, const char *text, struct err *err);
 /* A line for the sweep's diary (table events): "notice", "started", "failed" ... */
 int store_event(struct store *store, int64_t sweep_id, const char *kind, const char *text, struct err *err);
 

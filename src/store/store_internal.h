@@ -79,7 +79,7 @@ bool store_file_same(const struct store *s);
 int store_file_check(struct store *s, struct err *err);
 
 /* store_schema.c */
-#define STORE_VERSION 5
+#define STORE_VERSION 6
 int store_schema_open(struct store *s, struct err *err); /* writer: create or migrate */
 int store_schema_check(struct store *s, bool *old,
 		       struct err *err);                 /* reader: *old when a writer must migrate it first */

@@ -198,10 +198,11 @@ static int get_metrics(struct store *s, int64_t sweep, struct store_runs *out, s
 }
 
 /* The columns of struct store_run, for store_get_run. */
-static const char run_columns[] = "SELECT r.id, r.sweep_id, r.label, r.status, r.reason, r.finished_at, r.score, "
-				  "(SELECT sum(t.seconds) FROM artifacts t WHERE t.id = r.adapter_id OR t.id IN "
-				  "(SELECT artifact_id FROM run_artifacts WHERE run_id = r.id))";
-enum { RUN_FIXED = 8 };
+static const char run_columns[] =
+	"SELECT r.id, r.sweep_id, r.label, r.status, r.reason, r.finished_at, r.score, r.note, "
+	"(SELECT sum(t.seconds) FROM artifacts t WHERE t.id = r.adapter_id OR t.id IN "
+	"(SELECT artifact_id FROM run_artifacts WHERE run_id = r.id))";
+enum { RUN_FIXED = 9 };
 
 void store_run_columns(struct buf *sql)
 {
@@ -244,7 +245,8 @@ int store_get_run(sqlite3_stmt *q, struct store_run *run, struct arena *arena)
 		.reason = store_get_line(q, 4, arena),
 		.finished_at = store_get_text(q, 5, arena),
 		.score = store_get_double(q, 6),
-		.seconds = store_get_double(q, 7),
+		.note = store_get_line(q, 7, arena),
+		.seconds = store_get_double(q, 8),
 	};
 	for (int id = 0; id < PARAM_COUNT; id++)
 		run->params.v[id] = column_param(q, RUN_FIXED + id, id);

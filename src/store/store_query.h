@@ -44,7 +44,7 @@ struct store_sweeps {
 
 struct store_run {
 	int64_t id, sweep_id;
-	char *label, *status, *reason, *finished_at;
+	char *label, *status, *reason, *finished_at, *note;
 	struct params params;
 	double score;   /* by the sweep's own metric */
 	double *scores; /* [n_metrics] of its struct store_runs */

@@ -48,6 +48,15 @@ static int no_run(struct store *s, int64_t run_id, struct err *err)
 		       s->path, (long long)first, (long long)last);
 }
 
+int store_note(struct store *s, int64_t run_id, const char *text, struct err *err)
+{
+	int64_t found;
+	if (store_begin(s, STORE_NOW, err) < 0)
+		return -1;
+	int got = store_int(s, err, &found, "UPDATE runs SET note = ?2 WHERE id = ?1 RETURNING id", "it", run_id, text);
+	return store_finish(s, got > 0 ? 0 : got < 0 ? -1 : no_run(s, run_id, err), err);
+}
+
 static int get_run(struct store *s, int64_t run_id, struct store_full_run *out, int64_t *setup, struct err *err)
 {
 	struct buf sql = BUF_INIT;

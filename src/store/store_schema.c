@@ -246,7 +246,10 @@ static const char step_5[] = "CREATE TABLE removed("
 			     "  key TEXT PRIMARY KEY"
 			     ") STRICT, WITHOUT ROWID;";
 
-static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3, step_4, step_5};
+/* What people want to remember of a run. */
+static const char step_6[] = "ALTER TABLE runs ADD COLUMN note TEXT;";
+
+static const char *const migrations[STORE_VERSION] = {step_1, step_2, step_3, step_4, step_5, step_6};
 
 /* The columns that every leaderboard has, since the original experiment varies them. */
 static const int classic[] = {PARAM_num_virtual_tokens, PARAM_num_beams, PARAM_max_new_tokens, PARAM_temperature};

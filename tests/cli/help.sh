@@ -6,7 +6,7 @@
 words() { tr -s '[:space:]' '\n' | sort | uniq -c; }
 widest() { awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }'; }
 
-for command in "" run report show compare status check rm gc fetch score generate params; do
+for command in "" run report show compare status check note rm gc fetch score generate params; do
 	run env COLUMNS=80 "$SWEEP" $command --help
 	expect_status 0
 	check test "$(printf '%s\n' "$OUT" | widest)" -le 80

@@ -105,7 +105,7 @@ static void test_refused(void **state)
 static void test_table(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"run", "report", "show",  "compare", "status",   "check",
+	static const char *const names[] = {"run", "report", "show",  "compare", "status",   "check", "note",
 					    "rm",  "gc",     "fetch", "score",   "generate", "params"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const struct cli_command *command = cli_find(names[i]);

@@ -17,7 +17,7 @@ static void test_new_file(void **state)
 	free(artifacts);
 	store_close(store);
 	expect("PRAGMA journal_mode", "wal");
-	expect("PRAGMA user_version", "5");
+	expect("PRAGMA user_version", "6");
 	expect("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND sql NOT LIKE "
 	       "'%STRICT%'",
 	       "0");

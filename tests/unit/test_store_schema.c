@@ -17,7 +17,7 @@ static void test_migration(void **state)
 	fixture_finish(&f, store, 0, 8);
 	store_close(store);
 	change("DROP VIEW leaderboard; DROP VIEW outputs; DROP TABLE expected; DROP TABLE artifact_files;"
-	       "DROP TABLE removed; DROP TABLE garbage;"
+	       "DROP TABLE removed; DROP TABLE garbage; ALTER TABLE runs DROP COLUMN note;"
 	       "ALTER TABLE sweeps DROP COLUMN varies; ALTER TABLE runs DROP COLUMN top_k;"
 	       "ALTER TABLE runs DROP COLUMN early_stopping; PRAGMA user_version = 1;");
 	/* a reader brings a copy in memory forward, and the file stays as it is */
@@ -36,7 +36,7 @@ static void test_migration(void **state)
 	expect("PRAGMA user_version", "1");
 	/* a writer brings the file forward */
 	store_close(open_ok(STORE_WRITE));
-	expect("PRAGMA user_version", "5");
+	expect("PRAGMA user_version", "6");
 	expect("SELECT count(*) FROM expected", "0");
 	expect("SELECT count(*) > 0 FROM outputs", "1");
 	expect("SELECT count(*) FROM leaderboard", "8");
@@ -112,7 +112,7 @@ static void test_documentation(void **state)
 	struct store *store = open_ok(STORE_WRITE);
 	begin(&f, store);
 	fixture_finish(&f, store, 0, 36);
-	char *path = db_path(), *version = mem_printf("`PRAGMA user_version` is %d;", 5);
+	char *path = db_path(), *version = mem_printf("`PRAGMA user_version` is %d;", 6);
 	assert_non_null(strstr(page.data, version));
 	free(version);
 	sqlite3 *db;
