@@ -169,7 +169,9 @@ static void test_job_round_trip(void **state)
 	close(fd);
 	char name[] = "dev", input[] = "/d/dev.txt", references[] = "/d/dev.out", dir[] = "/a/b", model[] = "/m";
 	char model_name[] = "demo", prompt[] = "p {table}", target[] = "{text}";
-	struct job_split split = {.name = name, .input = input, .references = references, .limit = 100};
+	struct columns_map columns = {COLUMNS_CSV, (char *)"the \"mr\"", (char *)"ref"};
+	struct job_split split = {
+		.name = name, .input = input, .references = references, .limit = 100, .columns = columns};
 	struct job_output output = {.dir = dir, .split = 0};
 	params_default(&output.params);
 	PARAM_F(&output.params, temperature) = 0.1;
@@ -182,6 +184,7 @@ static void test_job_round_trip(void **state)
 			  .n_inputs = 2,
 			  .model = model,
 			  .model_name = model_name,
+			  .train_columns = {COLUMNS_JSONL, (char *)"in", (char *)"out"},
 			  .prompt = prompt,
 			  .target = target,
 			  .splits = &split,
@@ -198,6 +201,9 @@ static void test_job_round_trip(void **state)
 		fail_msg("%s", err.text);
 	job_format(&back, &again);
 	assert_string_equal(text.data, again.data);
+	assert_int_equal(back.splits[0].columns.format, COLUMNS_CSV);
+	assert_string_equal(back.splits[0].columns.input, "the \"mr\"");
+	assert_string_equal(back.train_columns.target, "out");
 	assert_int_equal(back.n_inputs, 2);
 	assert_string_equal(back.inputs[0].seen, "1 2 3 4 5");
 	assert_string_equal(back.inputs[1].sha256, "");
@@ -206,11 +212,16 @@ static void test_job_round_trip(void **state)
 	assert_true(PARAM_F(&back.outputs[0].params, temperature) == 0.1);
 	job_release(&back);
 	/* hostile: a split that does not exist, an unknown kind, no JSON */
-	static const char *const bad[] = {"{\"sweep_job\":1,\"kind\":\"decode\",\"key\":\"k\",\"model\":\"m\","
-					  "\"prompt\":\"\",\"target\":\"\",\"splits\":[],"
-					  "\"outputs\":[{\"key\":\"k\",\"dir\":\"d\",\"split\":3}]}",
-					  "{\"sweep_job\":1,\"kind\":\"dance\",\"key\":\"k\"}", "{\"sweep_job\":2}",
-					  "[1", ""};
+	static const char *const bad[] = {
+		"{\"sweep_job\":1,\"kind\":\"decode\",\"key\":\"k\",\"model\":\"m\","
+		"\"prompt\":\"\",\"target\":\"\",\"splits\":[],"
+		"\"outputs\":[{\"key\":\"k\",\"dir\":\"d\",\"split\":3}]}",
+		"{\"sweep_job\":1,\"kind\":\"train\",\"key\":\"k\",\"model\":\"m\",\"prompt\":\"\","
+		"\"target\":\"\",\"train_columns\":{\"format\":\"csv\",\"input\":\"a\"}}",
+		"{\"sweep_job\":1,\"kind\":\"dance\",\"key\":\"k\"}",
+		"{\"sweep_job\":2}",
+		"[1",
+		""};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_int_equal(fs_write_file(path, bad[i], strlen(bad[i]), &err), 0);
 		err = (struct err){0};
