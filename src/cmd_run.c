@@ -514,7 +514,9 @@ static int run(struct run *r, struct err *err)
 		return -1;
 	if (r->dry)
 		return 0;
-	if (r->plan.n_jobs && start_executor(r, err) < 0)
+	if (!r->plan.n_jobs)
+		fs_remove_scratch(store_artifacts_dir(r->store)); /* else the executor does, when it begins and ends */
+	else if (start_executor(r, err) < 0)
 		return -1;
 	if (r->plan.n_jobs && run_check(r, err) < 0) {
 		if (!err_stops_sweep(err->kind))
