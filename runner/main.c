@@ -3,16 +3,13 @@
  *
  * OMP_NUM_THREADS, set by the executor, is the number of threads; results do not depend on it. */
 #include <omp.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/event.h"
 #include "base/job.h"
+#include "base/worker.h"
 #include "check.h"
 #include "decode.h"
 #include "gemm.h"
@@ -54,26 +51,6 @@ out:
 
 int main(int argc, char **argv)
 {
-	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-		fprintf(argc == 2 ? stdout : stderr, "usage: sweep-runner JOBFILE\n\nRuns one job of a sweep; `sweep "
-						     "run` starts it. Events as JSON lines on "
-						     "standard output.\n");
-		return argc == 2 ? 0 : 2;
-	}
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like a full disk */
-	double started = clock_seconds();
-	struct err err = {0};
-	if (run(argv[1], &err) < 0) {
-		struct event e = {.kind = EVENT_ERROR, .error_kind = err.kind};
-		snprintf(e.text, sizeof e.text, "%s", err.text);
-		event_send(&e);
-		fprintf(stderr, "sweep-runner: %s\n", err.text);
-		return err.kind == ERR_INPUT || err.kind == ERR_USAGE ? 2 : 1;
-	}
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	struct event done = {.kind = EVENT_DONE, .seconds = clock_seconds() - started, .peak_rss_kb = usage.ru_maxrss};
-	event_send(&done);
-	return 0;
+	static const struct worker_kind worker = {"sweep-runner", "Runs one job of a sweep", RUSAGE_SELF, run};
+	return worker_main(argc, argv, &worker);
 }

@@ -9,12 +9,6 @@
 
 #define GRACE_MS 4000 /* unless the file says more: less than the scheduler's own patience with a worker */
 
-static void add_text(cJSON *object, const char *name, const char *text)
-{
-	if (text)
-		cJSON_AddStringToObject(object, name, text);
-}
-
 static void add_list(cJSON *object, const char *name, char *const *list)
 {
 	cJSON *array = cJSON_AddArrayToObject(object, name);
@@ -34,18 +28,18 @@ void command_format(const struct command *c, struct buf *out)
 	char seed[24];
 	snprintf(seed, sizeof seed, "%lld", (long long)c->seed); /* a double would lose its last digits */
 	cJSON_AddNumberToObject(root, "sweep_command", 1);
-	add_text(root, "key", c->key);
-	add_text(root, "stage", c->stage);
+	json_add_text(root, "key", c->key);
+	json_add_text(root, "stage", c->stage);
 	add_list(root, "argv", c->argv);
 	add_list(root, "env", c->env);
-	add_text(root, "workdir", c->workdir);
-	add_text(root, "dir", c->dir);
-	add_text(root, "part", c->part);
-	add_text(root, "scratch", c->scratch);
-	add_text(root, "config", c->config);
-	add_text(root, "run", c->run);
-	add_text(root, "metric", c->metric);
-	add_text(root, "seed", seed);
+	json_add_text(root, "workdir", c->workdir);
+	json_add_text(root, "dir", c->dir);
+	json_add_text(root, "part", c->part);
+	json_add_text(root, "scratch", c->scratch);
+	json_add_text(root, "config", c->config);
+	json_add_text(root, "run", c->run);
+	json_add_text(root, "metric", c->metric);
+	json_add_text(root, "seed", seed);
 	add_count(root, "time_ms", c->time_ms);
 	add_count(root, "grace_ms", c->grace_ms);
 	add_count(root, "memory", c->memory);
@@ -54,23 +48,12 @@ void command_format(const struct command *c, struct buf *out)
 	cJSON *patterns = cJSON_AddArrayToObject(root, "patterns");
 	for (size_t i = 0; i < c->n_patterns; i++) {
 		cJSON *pattern = cJSON_CreateObject();
-		add_text(pattern, "name", c->patterns[i].name);
-		add_text(pattern, "regex", c->patterns[i].regex);
+		json_add_text(pattern, "name", c->patterns[i].name);
+		json_add_text(pattern, "regex", c->patterns[i].regex);
 		cJSON_AddItemToArray(patterns, pattern);
 	}
-	char *text = cJSON_PrintUnformatted(root);
-	if (!text)
-		BUG("command cannot be written as JSON");
-	buf_adds(out, text);
-	buf_addc(out, '\n');
-	cJSON_free(text);
+	json_print(root, out);
 	cJSON_Delete(root);
-}
-
-static char *optional_text(const cJSON *object, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-	return cJSON_IsString(item) ? mem_strdup(item->valuestring) : NULL;
 }
 
 static int needed_text(const cJSON *object, const char *name, char **text, struct err *err)
@@ -156,8 +139,8 @@ static int read_members(struct command *c, const cJSON *root, struct err *err)
 	for (size_t i = 0; c->env[i]; i++)
 		if (!strchr(c->env[i], '=') || c->env[i][0] == '=')
 			return err_set(err, ERR_INPUT, "`env`: expected NAME=VALUE, found `%.80s`", c->env[i]);
-	c->run = optional_text(root, "run");
-	c->metric = optional_text(root, "metric");
+	c->run = json_text(root, "run");
+	c->metric = json_text(root, "metric");
 	c->values_json = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "values_json"));
 	return 0;
 }

@@ -14,49 +14,43 @@ const char *job_kind_name(enum job_kind kind)
 	return job_kind_names[kind];
 }
 
-static void add_text(cJSON *object, const char *name, const char *text)
-{
-	if (text)
-		cJSON_AddStringToObject(object, name, text);
-}
-
 static void add_columns(cJSON *object, const char *name, const struct columns_map *columns)
 {
 	if (columns->format == COLUMNS_NONE)
 		return;
 	cJSON *to = cJSON_AddObjectToObject(object, name);
-	add_text(to, "format", columns_format_name(columns->format));
-	add_text(to, "input", columns->input);
-	add_text(to, "target", columns->target);
+	json_add_text(to, "format", columns_format_name(columns->format));
+	json_add_text(to, "input", columns->input);
+	json_add_text(to, "target", columns->target);
 }
 
 void job_format(const struct job *job, struct buf *out)
 {
 	cJSON *root = cJSON_CreateObject();
 	cJSON_AddNumberToObject(root, "sweep_job", 1);
-	add_text(root, "kind", job_kind_name(job->kind));
-	add_text(root, "key", job->key);
-	add_text(root, "model", job->model);
-	add_text(root, "model_name", job->model_name);
-	add_text(root, "train", job->train);
+	json_add_text(root, "kind", job_kind_name(job->kind));
+	json_add_text(root, "key", job->key);
+	json_add_text(root, "model", job->model);
+	json_add_text(root, "model_name", job->model_name);
+	json_add_text(root, "train", job->train);
 	add_columns(root, "train_columns", &job->train_columns);
-	add_text(root, "prompt", job->prompt);
-	add_text(root, "target", job->target);
-	add_text(root, "adapter", job->adapter);
+	json_add_text(root, "prompt", job->prompt);
+	json_add_text(root, "target", job->target);
+	json_add_text(root, "adapter", job->adapter);
 	cJSON *inputs = job->n_inputs ? cJSON_AddArrayToObject(root, "inputs") : NULL;
 	for (size_t i = 0; i < job->n_inputs; i++) {
 		cJSON *input = cJSON_CreateObject();
-		add_text(input, "path", job->inputs[i].path);
-		add_text(input, "sha256", job->inputs[i].sha256);
-		add_text(input, "seen", job->inputs[i].seen);
+		json_add_text(input, "path", job->inputs[i].path);
+		json_add_text(input, "sha256", job->inputs[i].sha256);
+		json_add_text(input, "seen", job->inputs[i].seen);
 		cJSON_AddItemToArray(inputs, input);
 	}
 	cJSON *splits = cJSON_AddArrayToObject(root, "splits");
 	for (size_t i = 0; i < job->n_splits; i++) {
 		cJSON *split = cJSON_CreateObject();
-		add_text(split, "name", job->splits[i].name);
-		add_text(split, "input", job->splits[i].input);
-		add_text(split, "references", job->splits[i].references);
+		json_add_text(split, "name", job->splits[i].name);
+		json_add_text(split, "input", job->splits[i].input);
+		json_add_text(split, "references", job->splits[i].references);
 		cJSON_AddNumberToObject(split, "limit", (double)job->splits[i].limit);
 		add_columns(split, "columns", &job->splits[i].columns);
 		cJSON_AddItemToArray(splits, split);
@@ -64,25 +58,14 @@ void job_format(const struct job *job, struct buf *out)
 	cJSON *outputs = cJSON_AddArrayToObject(root, "outputs");
 	for (size_t i = 0; i < job->n_outputs; i++) {
 		cJSON *output = cJSON_CreateObject();
-		add_text(output, "key", job->outputs[i].key);
-		add_text(output, "dir", job->outputs[i].dir);
+		json_add_text(output, "key", job->outputs[i].key);
+		json_add_text(output, "dir", job->outputs[i].dir);
 		cJSON_AddNumberToObject(output, "split", (double)job->outputs[i].split);
 		cJSON_AddItemToObject(output, "params", params_to_json(&job->outputs[i].params));
 		cJSON_AddItemToArray(outputs, output);
 	}
-	char *text = cJSON_PrintUnformatted(root);
-	if (!text)
-		BUG("job cannot be written as JSON");
-	buf_adds(out, text);
-	buf_addc(out, '\n');
-	cJSON_free(text);
+	json_print(root, out);
 	cJSON_Delete(root);
-}
-
-static char *optional_text(const cJSON *object, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-	return cJSON_IsString(item) ? mem_strdup(item->valuestring) : NULL;
 }
 
 static int read_key(const cJSON *object, char key[HASH_HEX], struct err *err)
@@ -105,7 +88,7 @@ static int read_inputs(struct job *job, const cJSON *inputs, struct err *err)
 	{
 		struct input *input = &job->inputs[job->n_inputs++];
 		const char *sha256, *seen;
-		input->path = optional_text(item, "path");
+		input->path = json_text(item, "path");
 		if (!input->path)
 			return err_set(err, ERR_INPUT, "an input needs `path`");
 		if (json_string(item, "sha256", &sha256, err) < 0 || json_string(item, "seen", &seen, err) < 0)
@@ -126,8 +109,8 @@ static int read_columns(const cJSON *object, const char *name, bool targets, str
 	if (json_string(from, "format", &format, err) < 0)
 		return -1;
 	columns->format = columns_format_named(format);
-	columns->input = optional_text(from, "input");
-	columns->target = optional_text(from, "target");
+	columns->input = json_text(from, "input");
+	columns->target = json_text(from, "target");
 	if (columns->format == COLUMNS_NONE || !columns->input || (targets && !columns->target))
 		return err_set(err, ERR_INPUT, "`%s` needs `format`, `input`%s", name, targets ? " and `target`" : "");
 	return 0;
@@ -146,9 +129,9 @@ static int read_splits(struct job *job, const cJSON *splits, struct err *err)
 	cJSON_ArrayForEach(item, splits)
 	{
 		struct job_split *split = &job->splits[job->n_splits++];
-		split->name = optional_text(item, "name");
-		split->input = optional_text(item, "input");
-		split->references = optional_text(item, "references");
+		split->name = json_text(item, "name");
+		split->input = json_text(item, "input");
+		split->references = json_text(item, "references");
 		if (!split->name || !split->input)
 			return err_set(err, ERR_INPUT, "a split needs `name` and `input`");
 		if (json_int(item, "limit", 0, INT32_MAX, &split->limit, err) < 0 ||
@@ -166,7 +149,7 @@ static int read_outputs(struct job *job, const cJSON *outputs, struct err *err)
 	{
 		struct job_output *output = &job->outputs[job->n_outputs++];
 		int64_t split;
-		output->dir = optional_text(item, "dir");
+		output->dir = json_text(item, "dir");
 		if (!output->dir)
 			return err_set(err, ERR_INPUT, "an output needs `dir`");
 		if (read_key(item, output->key, err) < 0 || json_int(item, "split", 0, INT32_MAX, &split, err) < 0 ||
@@ -200,12 +183,12 @@ int job_read(struct job *job, const char *path, struct err *err)
 		goto out;
 	}
 	job->kind = (enum job_kind)found;
-	job->model = optional_text(root, "model");
-	job->model_name = optional_text(root, "model_name");
-	job->train = optional_text(root, "train");
-	job->prompt = optional_text(root, "prompt");
-	job->target = optional_text(root, "target");
-	job->adapter = optional_text(root, "adapter");
+	job->model = json_text(root, "model");
+	job->model_name = json_text(root, "model_name");
+	job->train = json_text(root, "train");
+	job->prompt = json_text(root, "prompt");
+	job->target = json_text(root, "target");
+	job->adapter = json_text(root, "adapter");
 	if (!job->model || !job->prompt || !job->target) {
 		err_set(err, ERR_INPUT, "`model`, `prompt` and `target` are needed");
 		goto out;

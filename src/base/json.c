@@ -108,3 +108,25 @@ void json_format_string(const char *text, size_t n, struct buf *out)
 	}
 	buf_addc(out, '"');
 }
+
+char *json_text(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+	return cJSON_IsString(item) ? mem_strdup(item->valuestring) : NULL;
+}
+
+void json_add_text(cJSON *object, const char *name, const char *text)
+{
+	if (text)
+		cJSON_AddStringToObject(object, name, text);
+}
+
+void json_print(const cJSON *object, struct buf *out)
+{
+	char *text = cJSON_PrintUnformatted(object);
+	if (!text)
+		BUG("an object cannot be written as JSON");
+	buf_adds(out, text);
+	buf_addc(out, '\n');
+	cJSON_free(text);
+}

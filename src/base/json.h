@@ -25,6 +25,13 @@ int json_double(const cJSON *object, const char *name, double *value, struct err
 /* Points into the object. */
 int json_string(const cJSON *object, const char *name, const char **value, struct err *err);
 
+/* A copy of a text that may be missing (NULL); the caller frees. */
+char *json_text(const cJSON *object, const char *name);
+/* Adds a text, if there is one. */
+void json_add_text(cJSON *object, const char *name, const char *text);
+/* The whole as one line with its newline. */
+void json_print(const cJSON *object, struct buf *out);
+
 /* The shortest decimal text that strtod reads back as the same double; NaN is "null". Always with a digit first, "." or
  * "e" only where needed: 5, 0.2, 1e-05. */
 void json_format_double(double value, struct buf *out);
