@@ -3,13 +3,14 @@
 . "$SOURCE_DIR/tests/lib.sh"
 command -v python3 >/dev/null || skip "python3 is not installed"
 EXEC=$BUILD_DIR/sweep-exec
+export MARK=77$$ # in the command lines of what must not be left behind: nobody else's
 
 # job NAME ARGV...: writes NAME.json; $MORE is a JSON object of further members
 cat >job.py <<'EOF'
 import json, os, sys
 name, argv = sys.argv[1], sys.argv[2:]
 at = os.getcwd() + "/" + name
-job = {"sweep_command": 1, "key": (name + "0" * 64)[:64], "stage": "train", "seed": "9007199254740993", "argv": argv, "env": [],
+job = {"sweep_command": 1, "key": (name + os.environ["MARK"] + "0" * 64)[:64], "stage": "train", "seed": "9007199254740993", "argv": argv, "env": [],
        "workdir": os.getcwd(), "dir": at, "part": at + ".part", "scratch": at + ".attempt",
        "config": json.dumps({"lr": 0.1}), "grace_ms": 300, "patterns": []}
 job.update(json.loads(os.environ.get("MORE", "{}")))
@@ -50,10 +51,10 @@ echo true >plain; go plainfile ./plain; fails plainfile 2 '`./plain` is not exec
 go three sh -c 'echo the reason is this >&2; exit 3'
 fails three 1 '` ended with exit status 3'; fails three 1 'the reason is this'
 go killed sh -c 'kill -9 $$'; fails killed 1 'was killed by signal 9 (Killed), perhaps for lack of memory'
-MORE='{"time_ms": 300}' go late sh -c 'trap "" TERM; echo started; sleep 77001 & sleep 77001'
-fails late 1 'took longer than its time (1 s)'; nobody 'sleep 77001'
-go daemon sh -c 'setsid sleep 77002 >/dev/null 2>&1 </dev/null & (setsid sh -c "trap \"\" TERM; while :; do sleep 77002; done" &); exit 0'
-good daemon; nobody 77002
+MORE='{"time_ms": 300}' go late sh -c 'trap "" TERM; echo started; sleep '$MARK'01 & sleep '$MARK'01'
+fails late 1 'took longer than its time (1 s)'; nobody "sleep ${MARK}01"
+go daemon sh -c 'setsid sleep '$MARK'02 >/dev/null 2>&1 </dev/null & (setsid sh -c "trap \"\" TERM; while :; do sleep '$MARK'02; done" &); exit 0'
+good daemon; nobody "${MARK}02"
 go closes sh -c 'exec >&- 2>&-; sleep 0.2; echo kept >"$SWEEP_DIR/file"'; good closes; [ -e closes/file ] || fail "what came after it closed its output is lost"
 MORE='{"metric": "val_loss"}' go mute sh -c 'echo "{\"acc\": 1}" >>$SWEEP_METRICS'
 fails mute 2 'did not report the value `val_loss`; it reported acc'
@@ -81,23 +82,23 @@ good many; says 1000000 sh -c 'wc -l <many/.sweep/values.jsonl'
 
 # stopped: it ends by the signal, its program too; the next attempt knows of the last one and goes on
 python3 job.py stop sh -c 'echo "{\"n\": $SWEEP_RESUME, \"step\": $SWEEP_ATTEMPT}" >>$SWEEP_METRICS
-	if [ $SWEEP_RESUME = 0 ]; then echo half >"$SWEEP_DIR/checkpoint"; sleep 77003; else cp "$SWEEP_DIR/checkpoint" "$SWEEP_DIR/model"; fi'
+	if [ $SWEEP_RESUME = 0 ]; then echo half >"$SWEEP_DIR/checkpoint"; sleep '$MARK'03; else cp "$SWEEP_DIR/checkpoint" "$SWEEP_DIR/model"; fi'
 "$EXEC" stop.json >stop.events 2>stop.err & pid=$!
 until [ -e stop.part/checkpoint ]; do sleep 0.05; done
 kill -TERM $pid; wait $pid; status=$?
 [ $status = 143 ] || fail "stopped by SIGTERM, it ended with $status"
-nobody 'sleep 77003'
+nobody "sleep ${MARK}03"
 SWEEP_ATTEMPT=2 attempt stop; good stop; says half cat stop/model
 says $'{"name":"n","step":1,"value":0}\n{"name":"n","step":2,"value":1}' cat stop/.sweep/values.jsonl
 
 # killed: the program dies with it, what that had started is ended by the next attempt
-python3 job.py kill sh -c 'if [ $SWEEP_RESUME = 0 ]; then setsid sleep 77004 & echo half >"$SWEEP_DIR/checkpoint"; sleep 77005; fi'
+python3 job.py kill sh -c 'if [ $SWEEP_RESUME = 0 ]; then setsid sleep '$MARK'04 & echo half >"$SWEEP_DIR/checkpoint"; sleep '$MARK'05; fi'
 "$EXEC" kill.json >kill.events 2>kill.err & pid=$!
-until [ -e kill.part/checkpoint ]; do sleep 0.05; done
+until [ -e kill.part/checkpoint ] && pgrep -f "sleep ${MARK}04" >/dev/null && pgrep -f "sleep ${MARK}05" >/dev/null; do sleep 0.05; done
 kill -KILL $pid; wait $pid 2>/dev/null
-for _ in $(seq 100); do pgrep -f 'sleep 77005' >/dev/null || break; sleep 0.05; done
-pgrep -f 'sleep 77004' >/dev/null || fail "the test has nothing to show: the helper is gone already"
-attempt kill; good kill; nobody 'sleep 7700[45]'
+for _ in $(seq 100); do pgrep -f "sleep ${MARK}05" >/dev/null || break; sleep 0.05; done
+pgrep -f "sleep ${MARK}04" >/dev/null || fail "the test has nothing to show: the helper is gone already"
+attempt kill; good kill; nobody "sleep ${MARK}0[45]"
 
 # two at once: one does the work, the other says so
 python3 job.py two sh -c 'echo x >"$SWEEP_DIR/begun"; until [ -e go ]; do sleep 0.05; done'
