@@ -64,27 +64,32 @@ static enum err_kind kind_of(int number)
 	}
 }
 
+static int with_errno(struct err *err, enum err_kind kind, int code, const char *format, va_list ap)
+{
+	char text[sizeof err->text];
+	err_vformat(text, sizeof text, format, ap);
+	return err_set(err, kind, "%s: %s", text, strerror(code));
+}
+
 int err_errno(struct err *err, const char *format, ...)
 {
-	int saved = errno;
-	char text[sizeof err->text];
+	int code = errno;
 	va_list ap;
 	va_start(ap, format);
-	err_vformat(text, sizeof text, format, ap);
+	with_errno(err, kind_of(code), code, format, ap);
 	va_end(ap);
-	return err_set(err, kind_of(saved), "%s: %s", text, strerror(saved));
+	return -1;
 }
 
 int err_errno_writing(struct err *err, const char *format, ...)
 {
-	int saved = errno;
-	char text[sizeof err->text];
+	int code = errno;
+	bool closed = code == EROFS || code == EACCES || code == EPERM;
 	va_list ap;
 	va_start(ap, format);
-	err_vformat(text, sizeof text, format, ap);
+	with_errno(err, closed ? ERR_ROOM : kind_of(code), code, format, ap);
 	va_end(ap);
-	bool closed = saved == EROFS || saved == EACCES || saved == EPERM;
-	return err_set(err, closed ? ERR_ROOM : kind_of(saved), "%s: %s", text, strerror(saved));
+	return -1;
 }
 
 bool err_stops_sweep(enum err_kind kind)
